@@ -133,7 +133,7 @@ class Broker:
         self.waits = {}
         self.generation += 1
         ordered = sorted(self.members, key=lambda process: process.name)
-        self.owner = {partition: ordered[partition % len(ordered)] for partition in range(PARTITIONS)}
+        self.owner = {partition: ordered[partition % len(ordered)] for partition in range(self.world.partitions)}
         for process in ordered:
             process.generation = self.generation
             mine = {p: self.committed[p] for p, owner in self.owner.items() if owner is process}
@@ -187,7 +187,9 @@ class Process:
         self.number = 0
         self.raised = 0
         self.settings = QueueSettings(Reports(), room=ROOM)
-        settings = Settings(name=name, partitions=PARTITIONS, session_s=SESSION_S, near_frames=NEAR, max_bytes=2000)
+        settings = Settings(
+            name=name, partitions=world.partitions, session_s=SESSION_S, near_frames=NEAR, max_bytes=2000
+        )
         self.member = Member(
             settings,
             self,
@@ -464,8 +466,21 @@ class World:
         self.ends = {}  # key: when a client has asked for the end
         self.kept_ends = {}  # those that are acknowledged
         self.has_ended = defaultdict(list)
+        self.partitions = PARTITIONS
         self.start()
         self.start()
+
+    def grow(self):
+        """End all gateways, and have one partition more: most subscribers have another one then."""
+        for process in list(self.processes):
+            self.kill(process, 1.0)
+        broker = self.broker
+        for each, begin in ((broker.frames, []), (broker.next_frame, 0), (broker.first_frame, 0)):
+            each.append(begin)
+        broker.committed[self.partitions] = 0
+        self.partitions += 1
+        self.table.behind.append({})
+        self.effective.clear()
 
     def start(self):
         self.count += 1
@@ -547,7 +562,7 @@ class World:
         self.broker.compact()
 
     def do_retain(self, process, choice):
-        self.broker.retain(int(choice * PARTITIONS), int(choice * 7 % 1 * 5))
+        self.broker.retain(int(choice * self.partitions), int(choice * 7 % 1 * 5))
 
     def do_leave(self, process, choice):
         if len(self.running) > 1:
@@ -654,7 +669,7 @@ class World:
             self.has_ended[socket].append(offset)
             self.check_end(socket)
         for socket in SOCKETS:
-            place = self.table.effective(shard_of(socket, PARTITIONS), socket)
+            place = self.table.effective(shard_of(socket, self.partitions), socket)
             before = self.effective.get(socket, 0)
             assert place >= before, f"the effective position of {socket} fell from {before} to {place}"
             self.effective[socket] = place
@@ -677,7 +692,7 @@ class World:
 
     def places_of(self, socket):
         """Yield the place and the number of each event in the log for a subscriber, and the bytes of its frame."""
-        partition = shard_of(socket, PARTITIONS)
+        partition = shard_of(socket, self.partitions)
         for offset, value in self.broker.frames[partition]:
             frame = Frame.decode(value, lambda _: DEFINITION, 0.0)
             for index, (event, targets) in enumerate(zip(frame.events, frame.targets, strict=True)):
@@ -697,11 +712,11 @@ class World:
 
     def check_commit(self, partition, offset):
         for socket in SOCKETS:
-            if shard_of(socket, PARTITIONS) == partition:
+            if shard_of(socket, self.partitions) == partition:
                 self.check_effective(socket, offset << INDEX_BITS)
 
     def begun(self, process, socket, entries, ids):
-        partition = shard_of(socket, PARTITIONS)
+        partition = shard_of(socket, self.partitions)
         assert len(set(ids)) == len(ids)
         for other in self.processes:
             if other is not process:
@@ -737,7 +752,7 @@ class World:
         for process in self.processes:
             assert {("E", lease.key): lease for lease in expected.values()} == process.leases, process.name
         self.broker.compact()
-        fresh = Table(PARTITIONS)
+        fresh = Table(self.partitions)
         for offset, key, value, _ in self.broker.leases:
             fresh.read(offset, key, value)
         assert {key: entry.lease for key, entry in fresh.leases.items()} == expected
@@ -745,12 +760,12 @@ class World:
             self.check_socket(socket, fresh)
         for (number, socket), at in self.stored.items():
             if not self.deliveries[number, socket] and not self.may_miss(socket, number):
-                is_seen = bool(self.broker.frames[shard_of(socket, PARTITIONS)])  # what was deleted
+                is_seen = bool(self.broker.frames[shard_of(socket, self.partitions)])  # what was deleted
                 assert self.lost["retention"] or not is_seen, f"{number} for {socket}, stored at {at}, is lost"
 
     def check_socket(self, socket, fresh):
         """Compare what is known of a subscriber with what clients have asked for."""
-        partition, key = shard_of(socket, PARTITIONS), f'["lease","E","{socket}"]'
+        partition, key = shard_of(socket, self.partitions), f'["lease","E","{socket}"]'
         last = max((offset for offset, _ in self.broker.frames[partition]), default=-1)
         assert fresh.effective(partition, socket) == self.table.effective(partition, socket)
         assert self.table.effective(partition, socket) >> INDEX_BITS > last

@@ -93,19 +93,16 @@ class Member:
         self._parts.queues[queue.key] = queue
         partition = self.partitions.get(shard)
         if partition is not None and partition.positions is not None:
-            place = partition.absent.pop(queue.key, None)
-            if place is not None:
-                partition.enter(queue, place)
+            partition.absent.is_here(queue)
         return queue
 
     def close(self, subscriber: Subscriber) -> None:
         """See `evframe_fleet.log.Machine.close`."""
-        shard = self._shard_of(subscriber.socket.canonical)
         queue = self._parts.queues.get(socket_key_of(subscriber.socket.canonical))
         if queue is not None and queue.subscriber is subscriber:
             del self._parts.queues[queue.key]
-            if shard in self.partitions:
-                self.partitions[shard].forget(queue)
+            for partition in self.partitions.values():  # others may have events from before their number has grown
+                partition.forget(queue)
 
     def _shard_of(self, canonical: str) -> int:
         return shard_of(canonical, self._settings.partitions)

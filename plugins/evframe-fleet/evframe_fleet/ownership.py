@@ -11,6 +11,7 @@ from evframe_shards.frames import Frame, FrameError
 from evframe_shards.lane import INDEX_BITS, deliveries
 from orjson import dumps
 
+from evframe_fleet.absent import Absent
 from evframe_fleet.backlog import Backlog
 from evframe_fleet.positions import Positions
 from evframe_fleet.table import Stamp, key_of
@@ -51,7 +52,8 @@ class Partition:
         """The position of the next event."""
         self._floor = 0  # what is below was settled by earlier owners
         self.lanes: dict[str, ShardQueue] = {}
-        self.absent: dict[str, int] = {}  # subscribers with leases, whose queues this gateway lacks
+        self.absent = Absent(self, self.enter, parts)
+        """Subscribers whose events are read again later."""
         self._writers: dict[str, int] = {}  # the number of the last frame of each
         self.backlog = self._new_backlog()
         """Of subscribers that have no room for what comes."""
@@ -104,10 +106,8 @@ class Partition:
         self._next = self.live >> INDEX_BITS
         self._round_at = parts.clock()
         for key, place in self.positions.written.items():
-            if key in parts.queues:
-                self.enter(parts.queues[key], place)
-            elif key in table.sockets:
-                self.absent[key] = place
+            self.absent.add(key, place)
+        self.absent.look()
         parts.log.read_from(self.number, self._next)
         self.open()
         self.backlog.live = self.live
@@ -175,11 +175,9 @@ class Partition:
             unknown = 0
             for key, entries in deliveries(offset, frame):
                 queue = self._parts.queues.get(key)
-                if queue is not None:
+                if queue is not None and self.absent.is_here(queue):
                     self._accept(queue, entries)
-                elif key in self._parts.table.sockets:
-                    self.absent.setdefault(key, entries[0][0])
-                else:
+                elif not self.absent.add(key, entries[0][0]):
                     unknown += len(entries)
             if unknown:
                 self._parts.gateway.lost(self.number, unknown, "unsubscribed")
@@ -207,9 +205,10 @@ class Partition:
 
     def forget(self, queue: ShardQueue) -> None:
         """Forget a subscriber that is released."""
-        self.lanes.pop(queue.key, None)
-        self.backlog.discard(queue)
-        queue.lane = None
+        self.absent.places.pop(queue.key, None)
+        if self.lanes.pop(queue.key, None) is not None:
+            self.backlog.discard(queue)
+            queue.lane = None
 
     def has_room(self, queue: ShardQueue) -> None:
         """Have the events read again that a subscriber had no room for."""
@@ -238,8 +237,8 @@ class Partition:
             over(True)
             return
         self._round_at = self._parts.clock()
-        self.absent = {key: place for key, place in self.absent.items() if key in self._parts.table.sockets}
-        lows = dict(self.absent)
+        self.absent.look()
+        lows = dict(self.absent.places)
         for key, queue in list(self.lanes.items()):
             lane = queue.lane
             assert lane is not None
@@ -286,7 +285,7 @@ class Partition:
             self.positions = None
         for queue in list(self.lanes.values()):
             queue.leave()
-        for each in (self.lanes, self.absent, self._held, self._writers):
+        for each in (self.lanes, self.absent.places, self._held, self._writers):
             each.clear()
         self.backlog.close()
         self.backlog = self._new_backlog()

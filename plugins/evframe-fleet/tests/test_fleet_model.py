@@ -4,7 +4,7 @@ import os
 
 import pytest
 from evframe_shards.hashing import shard_of
-from fleet_simulation import PARTITIONS, SOCKETS, World, run, schedule_of, shortened
+from fleet_simulation import PARTITIONS, ROOM, SOCKETS, World, run, schedule_of, shortened
 
 SCHEDULES = int(os.environ.get("EVFRAME_FLEET_SCHEDULES", "120"))
 PARTS = 8
@@ -47,6 +47,66 @@ def test_events_wait_for_a_subscriber_that_their_owner_cannot_make_yet():
 
     assert [len(world.deliveries[number, SOCKETS[0]]) for number in range(5)] == [1] * 5
     assert not world.lost
+
+
+def _behind(world):
+    """Have a subscriber that more partitions move be away, and one event more than it has room for."""
+    (socket, *_) = [each for each in SOCKETS if shard_of(each, PARTITIONS) != shard_of(each, PARTITIONS + 1)]
+    _quiet(world)
+    world.subscribe(world.processes[0], socket, 0)
+    _quiet(world)
+    world.away.add(socket)
+    for _ in range(ROOM + 1):
+        world.raise_event(world.processes[0])
+    _quiet(world)
+    return socket
+
+
+def _quiet(world):
+    for _ in range(8):
+        world.advance(0.5)
+        world.settle_down()
+
+
+def test_what_waits_when_partitions_are_added_comes_before_what_is_raised_then():
+    """An event is delivered from the partition that it was written to, also where both have one owner."""
+    world = World(1)
+    socket = _behind(world)
+    world.grow()
+    world.start()
+    _quiet(world)
+    for _ in range(ROOM + 1):
+        world.raise_event(world.processes[0])
+    _quiet(world)
+    assert not any(world.deliveries.values())
+
+    world.away.clear()
+    for _ in range(4):
+        _quiet(world)
+
+    found = {number: [at for at, *_ in world.deliveries[number, socket]] for number in range(2 * ROOM + 2)}
+    assert all(map(len, found.values()))
+    assert list(found) == sorted(found, key=lambda number: found[number][0])
+    assert world.table.behind == [{}] * (PARTITIONS + 1)
+    assert not world.lost
+
+
+def test_the_end_of_a_subscriber_settles_what_waits_in_all_partitions():
+    """What it has left in the partition of its socket, and in the one before partitions were added, is not kept."""
+    world = World(1)
+    socket = _behind(world)
+    world.grow()
+    world.start()
+    _quiet(world)
+    world.raise_event(world.processes[0])
+    _quiet(world)
+    assert sorted(map(len, world.table.behind)) == [0, 1, 1]
+
+    world.unsubscribe(world.processes[0], socket)
+    for _ in range(4):
+        _quiet(world)
+
+    assert world.table.behind == [{}] * (PARTITIONS + 1)
 
 
 def test_a_gateway_with_a_slow_clock_renews_and_ends():
