@@ -43,11 +43,16 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.timeout(150))  # the first one starts the brokers
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish():
-    """Have the garbage collector leave out the thousands of collected tests, which each of its looks would cover."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Have the garbage collector leave out the thousands of tests: while they are collected, and in each later look."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
