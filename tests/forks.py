@@ -10,10 +10,12 @@ from pathlib import Path
 from processes import bound
 
 _PARENT = """
-import importlib, json, os, runpy, sys
+import gc, importlib, json, os, runpy, sys
 
 for name in sys.argv[1:]:
     importlib.import_module(name)
+gc.collect()
+gc.freeze()  # else each process copies the memory of all modules when its garbage collector looks at them
 for line in sys.stdin:
     words, folder, output, errors = json.loads(line)
     pid = os.fork()
