@@ -1,17 +1,12 @@
 """Processes that tests start: each ends with the process of the tests, whatever ends that one."""
 
+import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
 
-_BEFORE = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
+_BEFORE = [shutil.which("env"), "--default-signal=INT", shutil.which("setpriv"), "--pdeathsig", "KILL"]
 
 
 def bound(program, *words):
@@ -20,7 +15,7 @@ def bound(program, *words):
     The kernel kills it when the process of the tests ends (PR_SET_PDEATHSIG). SIGINT has its default
     action in it: what a shell starts in the background has that signal ignored.
     """
-    return [sys.executable, "-ISc", _BEFORE, program, *words]
+    return [*_BEFORE, program, *words]
 
 
 @contextmanager
