@@ -6,21 +6,25 @@ EVFRAME_KILLS is how often, 30 times without it; `.ci/long kills` has 1,000.
 import json
 import os
 import random
+import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
 from evframe_journal.frames import Frame
+from processes import bound
 
 KILLS = int(os.environ.get("EVFRAME_KILLS", "30"))
 MOST_AGAIN = 4096 + 1024  # a frame whose outcomes were not written, and a batch that was under way
 PROGRAM = """
-import asyncio, sys
+import asyncio, ctypes, gc, json, os, signal, sys
 import evframe
 from evframe.config import Config
 from evframe_datagram import DatagramTransport
@@ -33,16 +37,21 @@ async def main(path, peer, first, most):
     async with evframe.EventInterface(plugins=plugins) as events:
         events.register_event("E_KEPT")
         events.subscribe_event("E_KEPT", f"unix:{peer}", policy=Policy(keep="disk"))
-        print("ready", flush=True)
+        print("ready", os.getpid(), flush=True)
         for number in range(first, first + most):
             events.raise_event("E_KEPT", [number])
             if number % 50 == 49:
                 await asyncio.sleep(0)
         while events.statistics[0].depth:
             await asyncio.sleep(0.01)
-        print("empty", flush=True)
 
-asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+gc.freeze()
+for line in sys.stdin:
+    pid = os.fork()
+    if not pid:
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        sys.exit(asyncio.run(main(*sys.argv[1:], *json.loads(line))))
+    print("end", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
@@ -91,9 +100,28 @@ def on_disk(path: Path) -> set[int]:
     return {json.loads(payload)["params"][0] for frame in frames for payload in frame.payloads}
 
 
-def process(path: Path, peer: Path, first: int, most: int) -> "subprocess.Popen[bytes]":
-    words = [sys.executable, "-c", PROGRAM, path, peer, str(first), str(most)]
-    return subprocess.Popen(words, stdout=subprocess.PIPE)
+class Processes:
+    """Processes that raise events, one after the other, each with what one before has imported for all."""
+
+    def __init__(self, path: Path, peer: Path):
+        words = bound(sys.executable, "-c", PROGRAM, path, peer)
+        self.parent = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(self, first: int, most: int) -> int:
+        """Return the id of a process that raises *most* events from the number *first*, and ends when all arrived."""
+        print(json.dumps([first, most]), file=self.parent.stdin, flush=True)
+        return self.said("ready")
+
+    def said(self, word: str) -> int:
+        """Return the number that comes after *word*: the id of a process that is `ready`, its exit code at the `end`."""
+        assert self.parent.stdout is not None
+        found, number = self.parent.stdout.readline().split()
+        assert found == word
+        return int(number)
+
+    def close(self) -> None:
+        self.parent.kill()
+        self.parent.communicate()
 
 
 @pytest.mark.timeout(60 + 3 * KILLS)
@@ -103,24 +131,26 @@ def test_nothing_on_disk_is_lost(tmp_path):
     path, peer = tmp_path / "journal", Peer(tmp_path / "peer")
     kept: set[int] = set()
     starts = count(0, 1_000_000)
-    for _ in range(KILLS):
-        if chance.random() < 0.4:
-            peer.come()
-        with process(path, tmp_path / "peer", next(starts), chance.choice([100, 3_000, 20_000])) as running:
-            assert running.stdout is not None
-            assert running.stdout.readline() == b"ready\n"
+    with closing(Processes(path, tmp_path / "peer")) as processes:
+        for _ in range(KILLS):
+            if chance.random() < 0.4:
+                peer.come()
+            running = processes.start(next(starts), chance.choice([100, 3_000, 20_000]))
             for _ in range(chance.randrange(20)):
                 peer.read(0.01)
             kept |= on_disk(path)
-            running.kill()
-        peer.go()
-    peer.come()
-    with process(path, tmp_path / "peer", next(starts), 1) as running:
-        assert running.stdout is not None
-        while running.poll() is None:
-            peer.read(0.05)
+            with suppress(ProcessLookupError):  # it may have ended
+                os.kill(running, signal.SIGKILL)
+            assert processes.said("end") in {0, -signal.SIGKILL}
+            peer.go()
+        peer.come()
+        processes.start(next(starts), 1)
+        with ThreadPoolExecutor() as pool:
+            code = pool.submit(processes.said, "end")
+            while not code.done():
+                peer.read(0.05)
+        assert code.result() == 0
     peer.go()
-    assert running.returncode == 0
     arrived = peer.numbers
     assert kept
     assert kept - set(arrived) == set()
