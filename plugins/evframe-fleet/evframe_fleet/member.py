@@ -104,6 +104,10 @@ class Member:
             for partition in self.partitions.values():  # others may have events from before their number has grown
                 partition.forget(queue)
 
+    def has(self, canonical: str) -> bool:
+        """Return whether other gateways can have a subscriber, too."""
+        return socket_key_of(canonical) in self._parts.queues
+
     def _shard_of(self, canonical: str) -> int:
         return shard_of(canonical, self._settings.partitions)
 

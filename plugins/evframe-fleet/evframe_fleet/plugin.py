@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_kafka_clients.secrets import hide
@@ -27,6 +27,7 @@ from evframe_fleet.sharing import Sharing, is_lasting
 from evframe_fleet.status import Status
 
 if TYPE_CHECKING:
+    from evframe import Socket
     from evframe.plugin import Policy, Queue, Subscriber, Subscription
 
 log = logging.getLogger("evframe.fleet")
@@ -90,7 +91,7 @@ class FleetPlugin:
             room=room,
             on_room=lambda: context.roster.scheduler.room.announce(),  # noqa: PLW0108 there is no roster yet
             is_local=sharing.is_local if options.local else None,
-            about={"name": options.name, "host": socket.gethostname(), "pid": os.getpid()},
+            about={"name": options.name, "host": gethostname(), "pid": os.getpid()},
         )
         machine = Member(settings, broker, sharing, soon=self._call_soon)
         status = Status(name, options=options, context=context, room=room, machine=machine, broker=broker)
@@ -220,6 +221,12 @@ class FleetPlugin:
         if self._status is None:
             raise CommandError(404, "No fleet", "expected the option brokers in the table [plugins.fleet]")
         return self._status.listed()
+
+    @hookimpl
+    def describe(self, socket: Socket) -> dict[str, Any] | None:
+        """Return which gateway delivers to a subscriber."""
+        is_shared = self._machine is not None and self._machine.has(socket.canonical)
+        return self._status.described(socket.canonical) if is_shared and self._status is not None else None
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup] | None:

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
+from evframe_shards.hashing import shard_of
 from evframe_shards.lane import INDEX_BITS
 from evframe_shards.outgoing import Room
-from evframe_wire.keys import canonical_of
+from evframe_wire.keys import canonical_of, key_of
 
 from evframe.plugin import LogLimiter, PluginContext, StatisticGroup
 from evframe_fleet.options import Options
@@ -120,6 +121,12 @@ class Status:
             return {}
         ends = {number: connection.membership.end_of(number) for number in self._machine.partitions}
         return {number: max(0, end - self._machine.partitions[number].offset) for number, end in ends.items() if end}
+
+    def described(self, canonical: str) -> dict[str, Any]:
+        """Return who delivers to a subscriber, and whether it is behind: its state is known there alone."""
+        number = shard_of(canonical, self._options.partitions)
+        is_behind = key_of(canonical) in self._machine.table.behind[number]
+        return {"Owner": self._owner(number), **({"Behind": True} if is_behind else {})}
 
     def listed(self) -> asyncio.Future[dict[str, Any]]:
         """Return the future of the listing, for people and programs."""

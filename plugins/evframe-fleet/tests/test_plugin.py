@@ -163,6 +163,38 @@ async def test_a_subscriber_that_is_away_is_served_by_the_next_owner(gateways):
         assert names(two) == ["gone", "well"]
 
 
+async def test_a_listing_names_the_owner_and_the_state_that_it_knows(gateways):
+    """Who lists at any gateway finds the one to ask; one that has given a partition up says nothing of its subscribers."""
+
+    def is_away(_):
+        raise evframe.Unavailable("refused")
+
+    async def listed(gateway):
+        found = (await ask(gateway, "subscribers_list", event="E_A"))["result"]["Event"]["Subscribers"]
+        return {each["socket"]: each for each in found}
+
+    async def named(gateway):
+        return (await ask(gateway, "fleet:status"))["result"]["Name"]
+
+    async with gateways.one() as one:
+        for number in range(12):
+            gateways.transports[0].when(f"gone{number}", is_away)
+            await ask(one, "event_subscribe", event="E_A", socket=f"memory:gone{number}", expire=100)
+        one.raise_event("E_A", {"n": 1})
+        mine = await named(one)
+        while [(each["state"], each["Owner"]) for each in (await listed(one)).values()] != [("away", mine)] * 12:
+            await asyncio.sleep(0.02)
+        async with gateways.one() as two:
+            await joined(one, two)
+            found = await listed(two)
+            owners = {socket: each["Owner"] for socket, each in found.items()}
+            assert set(owners.values()) == {mine, await named(two)}
+            assert all(each.get("Behind") for each in found.values() if each["Owner"] == mine)
+            expected = {socket: "away" if owner == mine else "unknown" for socket, owner in owners.items()}
+            while {socket: each["state"] for socket, each in (await listed(one)).items()} != expected:
+                await asyncio.sleep(0.02)
+
+
 async def test_local_events_stay(kafka):
     """Events that `local` names, and subscriptions to them, are those of one gateway."""
     gateways = Gateways(kafka.port, local=["E_L*"])

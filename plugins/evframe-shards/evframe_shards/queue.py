@@ -209,6 +209,7 @@ class ShardQueue:
             local.numbers.discard(number)
             local.give_back(number, events, dones)
         else:
+            self.subscriber.mirror(0, None)  # as in `leave`, which came while the batch was under way
             self.subscriber.count_found(-len(events))
 
     # As the shard uses it
@@ -266,6 +267,7 @@ class ShardQueue:
     def leave(self) -> None:
         """Have no more events of the log: those that wait are dropped, and outcomes of others are ignored."""
         lane, self.lane = self.lane, None
+        self.subscriber.mirror(0, None)  # whether the peer is away is what its next owner finds
         if lane is not None and lane.waiting:
             self.subscriber.count_found(-len(lane.waiting))
             if self.subscriber.ended:
