@@ -178,6 +178,7 @@ class Process:
         self.paused = set()
         self.lease_offset = 0
         self.leases = {}  # what a listing shows
+        self.configured = set()  # sockets
         self.subscribers = {}
         self.turns = deque()
         self.woken = deque()
@@ -337,7 +338,12 @@ class Process:
         self.make(lease)
 
     def lease_ended(self, event, key):
-        self.unmake(event, key)
+        if key in self.configured:
+            return self.leases[event, key]
+        return self.unmake(event, key)
+
+    def holds(self, event, key):
+        return key in self.configured
 
     def definition_of(self, event):
         assert event == "E"
@@ -636,14 +642,17 @@ class World:
             if subscriber.put(event, UntilStored(done)):
                 process.turns.append(subscriber)
 
-    def subscribe(self, process, socket, expire_s):
-        wall = self.now + process.skew
+    def subscribe(self, process, socket, expire_s, *, is_configured=False):
+        ends_at = self.now + process.skew + expire_s if expire_s else None
         lease = Lease(
-            event="E", key=socket, text=socket, expire_s=expire_s, ends_at=wall + expire_s if expire_s else None
+            event="E", key=socket, text=socket, expire_s=expire_s, ends_at=ends_at, is_configured=is_configured
         )
+        if is_configured:
+            process.configured.add(socket)
         process.make(lease)
         request = {"asked": self.now, "ends_at": self.now + expire_s if expire_s else inf, "is_kept": False}
-        self.keeps[socket].append(request)
+        if not is_configured:  # such a lease lives as long as a gateway has it
+            self.keeps[socket].append(request)
 
         def done(is_kept):
             assert is_kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_timing import Schedule
@@ -39,6 +40,8 @@ class Leases:
         self._written: dict[str, int] = {}  # the offsets below which the records of these are
         self._due: Schedule[str] = Schedule()  # by their times on the wall clock
         self._due_at: dict[str, float] = {}
+        self._configured: dict[str, float] = {}  # leases of configurations: since when their writers do not live
+        self._look_at = -inf
 
     def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
         """See `evframe_fleet.log.Machine.keep`."""
@@ -115,6 +118,10 @@ class Leases:
         at = self._due_at.pop(key, None)
         if at is not None:
             self._due.remove(key, at)
+        if entry is not None and entry.lease.is_configured:
+            self._configured[key] = inf
+        else:
+            self._configured.pop(key, None)
         if entry is not None and entry.lease.ends_at is not None:
             self._look(key, entry.lease.ends_at + self._parts.settings.grace_s)
 
@@ -130,3 +137,27 @@ class Leases:
             if self._owner_of(names_of(key)[2]) is not None:
                 value = end_of(self._parts.table.leases[key].version, self._parts.settings.name)
                 self._parts.log.put_lease(key, value, lambda _: None)
+
+    def end_unheld(self, is_alive: Callable[[str], bool]) -> None:
+        """Keep the leases of configurations whose gateways have ended, where this one has them, too; end the others.
+
+        Each gateway writes the leases of its configuration when it starts, so that one which is not in the files any
+        more has a writer that has ended.
+
+        Args:
+            is_alive: returns whether a member lives.
+        """
+        now, settings = self._parts.clock(), self._parts.settings
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_S
+        for key, since in list(self._configured.items()):
+            entry, (_, event, socket) = self._parts.table.leases[key], names_of(key)
+            if key in self._shown or entry.version[0] == settings.name or is_alive(entry.version[0]):
+                self._configured[key] = inf
+            elif self._parts.gateway.holds(event, socket):
+                self.keep(entry.lease)
+            else:
+                self._configured[key] = min(since, now)
+                if now >= self._configured[key] + settings.unheld_s and self._owner_of(socket) is not None:
+                    self._parts.log.put_lease(key, end_of(entry.version, settings.name), lambda _: None)

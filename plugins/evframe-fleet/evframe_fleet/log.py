@@ -75,7 +75,13 @@ class Gateway(Protocol):
         """Make or renew a lease that another gateway has made or renewed; never raises."""
 
     def lease_ended(self, event: str, key: str) -> Lease | None:
-        """End a lease, if it is known; return the lease anew when the configuration of this process holds it."""
+        """End a lease, if it is known; return the lease anew when the configuration of this process holds it.
+
+        One that the configuration gives a time is ended when that time is over.
+        """
+
+    def holds(self, event: str, key: str) -> bool:
+        """Return whether the configuration of this process holds a lease."""
 
     def definition_of(self, event: str) -> EventDefinition:
         """Return the definition of an event, which is registered if it is not known."""

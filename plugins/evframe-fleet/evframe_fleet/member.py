@@ -248,6 +248,7 @@ class Member:
         self._puts.retry()
         self._resume()
         self._leases.end_due()
+        self._leases.end_unheld(self.presence.is_alive)
         self._heal(now)
         self._bury(now)
         if self._on_left is None:

@@ -28,6 +28,8 @@ class Settings:
     """How many seconds are between two rounds of positions."""
     grace_s: float = 5.0
     """How many seconds a lease lives on after its time: more than the clocks of the gateways differ."""
+    unheld_s: float = 60.0
+    """How many seconds a lease of a configuration lives on, when no gateway that lives has it."""
     revoke_s: float = 2.0
     """How many seconds batches under way have, when a partition is given up."""
     known_s: float = 5.0

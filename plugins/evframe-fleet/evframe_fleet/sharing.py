@@ -46,6 +46,7 @@ class Sharing:
         self._are_local: dict[str, bool] = {}
         self._applied: tuple[str, str] | None = None  # the lease that changes because another gateway has changed it
         self._kept: dict[Subscription, asyncio.Future[None]] = {}  # that are not acknowledged
+        self._over: set[Subscription] = set()  # whose time is over here
         self._limiter = LogLimiter()
         self.is_started = False
         """Whether there is a loop."""
@@ -65,6 +66,7 @@ class Sharing:
 
     def changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Write what has changed here for the other gateways; see the hook `lease_changed`."""
+        self._over.discard(lease)
         name, canonical = lease.event.name, lease.subscriber.socket.canonical
         if self._applied == (name, canonical) or not self._is_shared(lease):
             return
@@ -98,8 +100,10 @@ class Sharing:
         """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
         if not self._is_shared(lease):
             return None
-        is_known = self.machine.is_shared(lease.event.name, key_of(lease.subscriber.socket.canonical))
-        return self._prolonged_s if is_known else None
+        if not self.machine.is_shared(lease.event.name, key_of(lease.subscriber.socket.canonical)):
+            return None
+        self._over.add(lease)
+        return self._prolonged_s
 
     # Leases that change elsewhere
 
@@ -109,7 +113,9 @@ class Sharing:
         try:
             self.definition_of(lease.event)
             left_s = lease.left_s(time.time())
-            self._context.leases.restore_subscription(lease.event, lease.text, lease.terms, left_s, renews=True)
+            self._context.leases.restore_subscription(
+                lease.event, canonical_of(lease.text), lease.terms, left_s, renews=True
+            )
         except (EvframeError, ValueError) as error:
             self.status.refused += 1
             repeated = self._limiter.due(lease.key)
@@ -121,19 +127,27 @@ class Sharing:
 
     def lease_ended(self, event: str, key: str) -> Lease | None:
         """See `evframe_fleet.log.Gateway.lease_ended`."""
-        canonical = canonical_of(key)
-        subscriber = self._context.roster.by_socket.get(canonical)
-        lease = None if subscriber is None else self.definition_of(event).leases.get(subscriber)
+        lease = self._find(event, key)
         if lease is None:
             return None
-        if lease.configured is not None:
+        if lease.configured is not None and lease not in self._over:
             return self._record_of(lease)
-        self._applied = event, canonical
+        self._applied = event, lease.subscriber.socket.canonical
         try:
             self._context.leases.end(lease)
         finally:
             self._applied = None
         return None
+
+    def holds(self, event: str, key: str) -> bool:
+        """See `evframe_fleet.log.Gateway.holds`."""
+        lease = self._find(event, key)
+        return lease is not None and lease.configured is not None
+
+    def _find(self, event: str, key: str) -> Subscription | None:
+        subscriber = self._context.roster.by_socket.get(canonical_of(key))
+        found: Subscription | None = None if subscriber is None else self.definition_of(event).leases.get(subscriber)
+        return found
 
     def definition_of(self, event: str) -> Any:
         """See `evframe_fleet.log.Gateway.definition_of`."""

@@ -189,3 +189,54 @@ def test_a_member_that_was_killed_is_shown_as_dead():
         world.settle_down()
     assert one.member.presence.is_alive(one.name)
     assert not one.member.presence.is_alive(other.name)
+
+
+def configured_world():
+    """Return a world of two gateways that have a subscription in their configurations, and its socket."""
+    world = World(1)
+    for process in world.running:
+        world.subscribe(process, SOCKETS[0], 0, is_configured=True)
+    quiet(world, 2)
+    return world, f'["lease","E","{SOCKETS[0]}"]'
+
+
+def quiet(world, seconds):
+    for _ in range(2 * seconds):
+        world.advance(0.5)
+        world.settle_down()
+
+
+def test_a_configured_subscription_ends_with_the_last_gateway_that_has_it():
+    """One that is removed from the files while its gateways are restarted is in the topic, and has to end."""
+    world, key = configured_world()
+    other = world.processes[1]
+    world.start()
+
+    for process in list(world.processes[:2]):
+        assert key in world.table.leases
+        world.kill(process, 1.0)
+    quiet(world, 60)
+    assert key in world.table.leases  # a gateway that is restarted may have it
+    quiet(world, 30)
+    assert key not in world.table.leases
+    assert [each.leases for each in world.processes] == [{}]
+
+    world.subscribe(world.running[0], SOCKETS[0], 0, is_configured=True)
+    quiet(world, 100)
+    assert world.table.leases[key].version[0] != other.name
+
+
+def test_a_configured_subscription_stays_while_a_gateway_has_it():
+    """The gateways that have it, too, keep it at each moment when the one that has written it last is gone."""
+    world, key = configured_world()
+    writer = next(each for each in world.processes if each.name == world.table.leases[key].version[0])
+    (other,) = (each for each in world.processes if each is not writer)
+    world.start()
+    quiet(world, 2)
+
+    world.has_ended.clear()
+    world.kill(writer, 1.0)
+    quiet(world, 100)
+    assert world.table.leases[key].version[0] == other.name
+    assert not world.has_ended[SOCKETS[0]]
+    assert all(("E", SOCKETS[0]) in each.leases for each in world.processes)

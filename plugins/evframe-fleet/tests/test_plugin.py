@@ -10,6 +10,7 @@ from zlib import crc32
 import attrs
 import pytest
 from aiokafka import AIOKafkaProducer
+from evframe_datagram import DatagramTransport
 from evframe_fleet import FleetPlugin, Options
 from evframe_mi import Management
 from evframe_mi.testing import ANY_SCHEME, management
@@ -222,6 +223,13 @@ async def test_configured_subscriptions_are_held_by_each_configuration(gateways)
         assert names(one) == ["c"]
 
 
+async def test_a_configured_subscription_with_a_time_ends(gateways):
+    """A time in the configuration is that of a subscription in a fleet, too, though each gateway holds it."""
+    configured = [SubscriptionOptions(event="E_A", socket=f"memory:{n}", expire_s=n) for n in (1, 1000)]
+    async with gateways.one(*configured) as one, gateways.one(*configured) as two:
+        await until(lambda: names(one) == names(two) == ["1000"])
+
+
 @attrs.frozen
 class StrangeSocket:
     canonical: str
@@ -244,6 +252,16 @@ async def test_a_lease_that_another_gateway_cannot_have_is_reported(gateways, ca
         await until(lambda: "a subscription of another gateway cannot be had here" in caplog.text)
         counters = next(group for group in one.plugins.statistics() if group.name == "fleet").counters
         assert counters["refused_leases"] == 1
+
+
+async def test_a_socket_that_is_no_text_is_that_of_all_gateways(gateways):
+    """A path with bytes that are no UTF-8 is subscribed at all gateways as it was at the first one."""
+    socket = "unix:/nowhere/peer\udcff"
+    async with gateways.one() as one, gateways.one() as two:
+        for each in (one, two):
+            each.plugins.register(DatagramTransport(), "datagram")
+        one.subscribe_event("E_A", socket, 100)
+        await until(lambda: [lease.subscriber.socket.canonical for lease in two.subscriptions] == [socket])
 
 
 async def test_records_of_others_are_left_alone(gateways, kafka, caplog):
