@@ -17,7 +17,7 @@ from evframe.plugin import LeaseChange, LogLimiter, PluginContext
 
 if TYPE_CHECKING:
     from evframe import Socket
-    from evframe.plugin import Subscription
+    from evframe.plugin import Subscriber, Subscription
     from evframe_fleet.member import Member
     from evframe_fleet.options import Options
     from evframe_fleet.status import Status
@@ -47,6 +47,7 @@ class Sharing:
         self._applied: tuple[str, str] | None = None  # the lease that changes because another gateway has changed it
         self._kept: dict[Subscription, asyncio.Future[None]] = {}  # that are not acknowledged
         self._over: set[Subscription] = set()  # whose time is over here
+        self._here: set[Subscription] = set()  # to local events, made or renewed here
         self._limiter = LogLimiter()
         self.is_started = False
         """Whether there is a loop."""
@@ -68,8 +69,13 @@ class Sharing:
         """Write what has changed here for the other gateways; see the hook `lease_changed`."""
         self._over.discard(lease)
         name, canonical = lease.event.name, lease.subscriber.socket.canonical
-        if self._applied == (name, canonical) or not self._is_shared(lease):
+        if self._applied == (name, canonical) or not is_lasting(lease.subscriber.socket):
             return
+        if self.is_local(lease.event):
+            (self._here.discard if change in {"expired", "ended"} else self._here.add)(lease)
+            # A record is from before the event became local; without its end, the next process would have the lease.
+            if change != "ended" or not self.machine.is_shared(name, key_of(canonical)):
+                return
         done = self._done(lease) if self.is_started else None
         if change in {"expired", "ended"}:
             self.machine.end(name, key_of(canonical), done)
@@ -112,6 +118,8 @@ class Sharing:
         self._applied = lease.event, canonical_of(lease.key)
         try:
             self.definition_of(lease.event)
+            if self._find(lease.event, lease.key) in self._here:
+                return
             left_s = lease.left_s(time.time())
             self._context.leases.restore_subscription(
                 lease.event, canonical_of(lease.text), lease.terms, left_s, renews=True
@@ -128,7 +136,7 @@ class Sharing:
     def lease_ended(self, event: str, key: str) -> Lease | None:
         """See `evframe_fleet.log.Gateway.lease_ended`."""
         lease = self._find(event, key)
-        if lease is None:
+        if lease is None or lease in self._here:
             return None
         if lease.configured is not None and lease not in self._over:
             return self._record_of(lease)
@@ -146,8 +154,10 @@ class Sharing:
 
     def _find(self, event: str, key: str) -> Subscription | None:
         subscriber = self._context.roster.by_socket.get(canonical_of(key))
-        found: Subscription | None = None if subscriber is None else self.definition_of(event).leases.get(subscriber)
-        return found
+        if subscriber is None:
+            return None
+        leases: dict[Subscriber, Subscription] = self.definition_of(event).leases
+        return leases.get(subscriber)
 
     def definition_of(self, event: str) -> Any:
         """See `evframe_fleet.log.Gateway.definition_of`."""

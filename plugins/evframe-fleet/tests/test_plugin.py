@@ -210,6 +210,22 @@ async def test_local_events_stay(kafka):
         assert sum(each["lag_frames"] for each in frames) == 0
 
 
+async def test_an_event_that_becomes_local_keeps_its_subscribers(gateways):
+    """Subscriptions of the fleet are had by a gateway with the event as a local one until they end there."""
+    async with gateways.one() as one, gateways.one(local=["E_A"]) as two:
+        for name, expire in (("a", 1), ("b", 1000), ("c", 1000)):
+            await ask(one, "event_subscribe", event="E_A", socket=f"memory:{name}", expire=expire)
+        await until(lambda: names(two) == ["a", "b", "c"])
+        for name, expire in (("a", 1000), ("b", 0)):
+            await ask(two, "event_subscribe", event="E_A", socket=f"memory:{name}", expire=expire)
+        await until(lambda: names(one) == ["c"])  # the time of a is over there
+        assert names(two) == ["a", "c"]
+        two.raise_event("E_A", {"n": 1})
+        await until(lambda: gateways.transports[1].delivered.keys() == {"a", "c"})
+        await ask(one, "event_subscribe", event="E_A", socket="memory:c", expire=0)
+        await until(lambda: names(two) == ["a"])
+
+
 async def test_configured_subscriptions_are_held_by_each_configuration(gateways):
     """A configured subscription is had by all gateways with it, and a gateway that ends takes none of them away."""
     configured = SubscriptionOptions(event="E_A", socket="memory:c")
