@@ -70,33 +70,41 @@ class Broker:
         Raises:
             Unavailable: if the broker cannot be reached, or does not let us in.
         """
+        connection: BrokerConnection | None = None
         try:
             async with self._connecting:
                 connection = await self._connect()
-                async with asyncio.timeout(self._options.login_timeout_ms / 1000):
-                    channel = await _open_channel(connection)
+                self._opened += 1
+            async with asyncio.timeout(self._options.login_timeout_ms / 1000):
+                channel = await _open_channel(connection)
         except Unavailable:
             raise
         except NoChannelLeft:
             raise Unavailable("no_channel_left") from None
         except TimeoutError as error:
-            self.abort()
+            self._give_up(connection)
             without_tracebacks(error)
             raise Unavailable("login_timeout") from None
         except BaseException as error:  # the library ends waits with whatever it has at hand, cancellations too
-            self.abort()
+            self._give_up(connection)
             without_tracebacks(error)
             if isinstance(error, asyncio.CancelledError) and comes_from_outside(error):
                 raise asyncio.CancelledError from None  # the library keeps the other one, and what it passes through
             if comes_from_outside(error):
                 raise
             raise Unavailable(reason_of(error)) from None
+        if connection is not self._connection:
+            raise Unavailable("closed")  # another one has taken over meanwhile
         self._channels[canonical] = channel
-        self._opened += 1
         return channel.batches
 
+    def _give_up(self, connection: BrokerConnection | None) -> None:
+        """Cut the connection, unless another one has taken over from *connection*."""
+        if connection is None or connection is self._connection:
+            self.abort()
+
     async def _connect(self) -> BrokerConnection:
-        if self._opened == _MOST_CHANNELS:
+        if self._opened >= max(_MOST_CHANNELS, 2 * len(self.users)):
             self.retire()
         if self._connection is not None and not self._connection.is_closed:
             return self._connection

@@ -78,6 +78,7 @@ class BrokerConnection(aio_pika.Connection):
         }
         self.protocol: Any = None
         """The connection beneath, once it was made."""
+        self._opening: set[int] = set()  # the numbers of channels that the library does not list yet
 
     async def connect(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 the library's
         """Log in."""
@@ -113,11 +114,16 @@ class BrokerConnection(aio_pika.Connection):
         """
         # The library would take the number behind the highest, whatever the broker allows.
         most = self.protocol.connection_tune.channel_max or 65535
-        number = next((number for number in range(1, most + 1) if number not in self.protocol.channels), None)
+        taken = self.protocol.channels.keys() | self._opening
+        number = next((number for number in range(1, most + 1) if number not in taken), None)
         if number is None:
             raise NoChannelLeft
-        channel = self.channel(channel_number=number)
-        await channel.initialize()
+        self._opening.add(number)
+        try:
+            channel = self.channel(channel_number=number)
+            await channel.initialize()
+        finally:
+            self._opening.discard(number)
         return channel
 
 

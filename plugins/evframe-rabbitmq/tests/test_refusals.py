@@ -177,6 +177,36 @@ async def test_channels_of_a_connection_are_bounded(rabbitmq, name, monkeypatch)
     assert_exactly(await numbers_in(rabbitmq, name), 20)
 
 
+async def test_subscribers_do_not_use_up_the_channels_of_a_connection(rabbitmq, name, monkeypatch):
+    """More subscribers than a connection may have channels in all its time share it nevertheless."""
+    monkeypatch.setattr(broker, "_MOST_CHANNELS", 2)
+    async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
+        for number in range(5):
+            events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/header.n={number}?{name}")
+        for number in range(3):
+            await events.raise_event_and_wait("E_TEST", [number])
+        assert proxy.connections == 1
+    assert len(await bodies_in(rabbitmq, name)) == 15
+
+
+async def test_channels_are_opened_side_by_side(rabbitmq, name):
+    """No subscriber waits for the channel of another one."""
+    async with FaultProxy(rabbitmq.port) as proxy, interface() as events:
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/{name}")
+        await events.raise_event_and_wait("E_TEST", [0])
+        (server,) = events.plugin("rabbitmq")._brokers.values()
+        channels = server._connection.protocol.channels
+        before = len(channels)
+        proxy.hold_back()
+        for number in range(10):
+            events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{proxy.port}/header.n={number}?{name}")
+        events.raise_event("E_TEST", [1])
+        await until(lambda: len(channels) == before + 10)
+        proxy.release()
+        await until(lambda: not any(counters.depth for counters in events.statistics))
+    assert len(await bodies_in(rabbitmq, name)) == 12
+
+
 async def test_subscribers_of_one_turn(rabbitmq, name):
     """More subscribers of a broker than its library queues frames for publish in the same turn of the loop."""
     async with interface() as events:
