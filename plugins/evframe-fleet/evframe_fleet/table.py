@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from math import inf
+from sys import intern
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -156,12 +157,12 @@ class Table:
         has_gap = entry is not None and entry.offset < self._gap
         if lease is None:
             return self._read_end(key, socket, record, has_gap=has_gap)
-        version = tuple(record["v"])
+        version = intern(record["v"][0]), record["v"][1]
         if entry is None:
             ended, at = self._ended.get(key) or self._ended_before.get(key) or (("", 0), -inf)
             if (ended[0] == version[0] and version[1] <= ended[1]) or record["at"] < at - STALE_S:
                 return False
-            self.sockets[socket] += 1
+            self.sockets[lease.key] += 1
         elif version == entry.version:
             return True
         else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 END_OF_TIME: Final = 1e11
 """No time of a record is later, in seconds of the wall clock: thousands of years."""
+_NONE: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 @attrs.frozen
@@ -34,7 +37,7 @@ class Lease:
     """When it ends, in seconds of the wall clock; None for a lease that never ends."""
     interface: str | None = None
     """The management interface whose client has made it, "" when it is not known; None for a process."""
-    policy: Mapping[str, Any] = attrs.field(factory=dict)
+    policy: Mapping[str, Any] = _NONE
     """The keys of the requested policy."""
     is_configured: bool = False
     """Whether the configuration of the process holds the lease."""
@@ -86,8 +89,11 @@ class Lease:
             ValueError: if *names* are those of anything else.
         """
         try:
-            lease = cls(**{name: value for name, value in names.items() if name in _NAMES})
-        except (AttributeError, TypeError) as error:
+            given = {name: _shared(name, value) for name, value in names.items() if name in _NAMES}
+            if given["text"] == given["key"]:
+                given["text"] = given["key"]
+            lease = cls(**given)
+        except (AttributeError, KeyError, TypeError) as error:
             raise ValueError(f"expected a lease, got other names: {error}") from None
         ends_at, texts = lease.ends_at, (lease.event, lease.key, lease.text, lease.interface or "")
         if (
@@ -101,6 +107,14 @@ class Lease:
         return lease
 
 
+def _shared(name: str, value: Any) -> Any:
+    """Return *value*, as one object for all leases that have the same: a process may have a million of them."""
+    if type(value) is str and name in _FEW:
+        return intern(value)
+    return _NONE if value == _NONE else value
+
+
+_FEW: Final = frozenset({"event", "interface"})
 _NAMES: Final = frozenset(field.name for field in attrs.fields(Lease))
 
 
