@@ -325,3 +325,17 @@ def test_an_option_without_a_default_that_is_missing_is_named(install, monkeypat
     assert compose(Config()).problems == []
     problem = f"plugins.sized: expected a plugin that can be loaded, got {said}"
     assert compose(Config(plugins={"sized": {}})).problems == [problem]
+
+
+def test_one_plugin_opens_all_queues(install, monkeypatch):
+    """Two of them would both count a subscriber as theirs, and one of the queues is used: that is a problem."""
+
+    class Opens:
+        opens_all_queues = True
+
+    monkeypatch.setitem(sys.modules, "opening_plugins", types.SimpleNamespace(Opens=Opens))
+    install(one="opening_plugins:Opens")
+    assert compose(Config()).problems == []
+    install(two="opening_plugins:Opens")
+    expected = "expected no other plugin that opens the queues of all subscribers, got 'one'"
+    assert compose(Config()).problems == [f"plugins.two: {expected}"]

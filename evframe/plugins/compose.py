@@ -33,6 +33,7 @@ from evframe.subscriptions.references import Values
 
 log = logging.getLogger("evframe.plugins")
 GROUP: Final = "evframe"
+_ONE_OWNER: Final = "plugins.{}: expected no other plugin that opens the queues of all subscribers, got {!r}"
 _DIFFERENT: Final = "expected the secrets of subscriptions[{}].socket, which is the same subscriber, got others"
 
 
@@ -65,6 +66,8 @@ def compose(
                 composition.add(composition.make(name, plugin))
     if config is not None and plugins is None:
         problems += clashes(composition.statuses, composition.declared)
+        owners = [name for name, each in composition.loaded.items() if getattr(each.plugin, "opens_all_queues", False)]
+        problems += [_ONE_OWNER.format(name, owners[0]) for name in owners[1:]]
     _notify_loaded(composition, is_isolated=plugins is None)
     manager = composition.manager
     composition.registry.on_new.append(lambda event: manager.notify("event_registered", event=event))

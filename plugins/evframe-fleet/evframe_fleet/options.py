@@ -76,7 +76,7 @@ class Options:
     local: list[str] = attrs.field(factory=list)
     """Patterns of events that stay in the gateway that raises them, and so do the subscriptions to them."""
     name: str = attrs.field(factory=socket.gethostname)
-    """What listings call this gateway; the name of its host without it."""
+    """What listings call this gateway, and no other one; the name of its host without it."""
     session_timeout_ms: int = attrs.field(default=6000, validator=at_least(1000))
     """After how long without a sign of life the others deliver in a gateway's place; brokers refuse less than their
     `group.min.session.timeout.ms`."""

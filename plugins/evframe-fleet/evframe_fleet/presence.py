@@ -29,10 +29,13 @@ class Presence:
         self._read_at: dict[str, float] = {}  # by this gateway's clock
         self._written_at = -inf
         self._written: Sequence[int] = ()
+        self._begun_at = inf  # when what this member has written first was read
 
     def read(self, name: str) -> None:
         """Take that a record of a member was read; what is read at the start counts as written then."""
-        self._read_at[name] = self._parts.clock()
+        self._read_at[name] = now = self._parts.clock()
+        if name == self._parts.settings.name:
+            self._begun_at = min(self._begun_at, now)
 
     def silent_s(self, name: str) -> float:
         """Return for how many seconds a member has written nothing."""
@@ -42,6 +45,13 @@ class Presence:
         """Return whether a member has not left, and has written lately what it has."""
         limit_s = self._parts.settings.session_s + self._every_s
         return name in self._parts.table.members and self.silent_s(name) < limit_s
+
+    @property
+    def namesakes(self) -> list[str]:
+        """The other members that live and have the same name in listings, but for a process before this one."""
+        members, own = self._parts.table.members, self._parts.settings.about.get("name")
+        later = [name for name, at in self._read_at.items() if at > self._begun_at and self.is_alive(name)]
+        return [name for name in later if name != self._parts.settings.name and members[name].get("name") == own]
 
     def write(self, owned: Sequence[int]) -> None:
         """Write which partitions this gateway has, when that has changed or it is time; forget who is long gone."""

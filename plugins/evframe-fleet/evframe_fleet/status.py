@@ -75,10 +75,15 @@ class Status:
             log.warning("the fleet is not connected", extra=extra)
 
     def look(self) -> None:
-        """Show whether each partition can be had; call this every second."""
+        """Show whether each partition can be had, and whether another gateway has this name; call this every second."""
         parts = {"no member has": self.without_owner, "no broker leads": self.without_leader}
         problem = "; ".join(f"{what} {_ranges(numbers)}" for what, numbers in parts.items() if numbers)
         self._group.set_status(-1 if problem else 1, problem or "all of them have owners", PARTITIONS)
+        namesakes = self._machine.presence.namesakes
+        repeated = self._limiter.due("name") if namesakes else None
+        if repeated is not None:
+            extra = {"gateway": self._options.name, "members": namesakes, "repeated": repeated}
+            log.warning("other gateways have the same name; give each one its own", extra=extra)
 
     @property
     def without_owner(self) -> list[int]:

@@ -240,3 +240,26 @@ def test_a_configured_subscription_stays_while_a_gateway_has_it():
     assert world.table.leases[key].version[0] == other.name
     assert not world.has_ended[SOCKETS[0]]
     assert all(("E", SOCKETS[0]) in each.leases for each in world.processes)
+
+
+def test_gateways_with_one_name_know_of_each_other():
+    """Two that live with the same name in listings are found by both; a process that was killed before is none."""
+    world = World(1)
+    for process in world.running:
+        process.member._parts.settings.about["name"] = process.name
+    quiet(world, 4)
+    one, other = world.running
+    assert one.member.presence.namesakes == []
+
+    other.member._parts.settings.about["name"] = one.name
+    quiet(world, 4)
+    assert one.member.presence.namesakes == [other.name]
+    assert other.member.presence.namesakes == [one.name]
+
+    world.kill(other, 0)
+    world.start()
+    third = world.running[-1]
+    third.member._parts.settings.about["name"] = one.name
+    quiet(world, 4)
+    assert third.member.presence.is_alive(other.name)
+    assert third.member.presence.namesakes == [one.name]

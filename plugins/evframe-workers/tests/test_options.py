@@ -27,3 +27,14 @@ def test_as_many_workers_as_are_accepted():
     """The two bounds are those of the errors."""
     assert Options(count=64).count == 64
     assert Options(count=0).count == 0
+
+
+def test_a_gateway_of_a_fleet_has_no_workers(tmp_path):
+    """The queues of the fleet are not those of workers, which would be started for nothing: that is an error."""
+    path = tmp_path / "evframe.toml"
+    path.write_text('[plugins.fleet]\nbrokers = "127.0.0.1:1"\n')
+    checked = CliRunner().invoke(main, ["check", "-c", str(path), "--set", "plugins.workers.count=2"])
+    assert checked.exit_code != 0
+    expected = "expected no other plugin that opens the queues of all subscribers, got 'fleet'"
+    assert f"plugins.workers: {expected}" in checked.output
+    assert CliRunner().invoke(main, ["check", "-c", str(path)]).exit_code == 0
