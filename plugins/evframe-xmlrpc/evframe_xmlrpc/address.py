@@ -41,6 +41,8 @@ def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
     host, port, path, method = _split(rest)
     if not method:
         raise ValueError(f"{FORM}, got no method")
+    if method.startswith("/"):
+        raise ValueError(f"{FORM}, got a colon between the port and the path")
     if path is not None and any(character in path for character in " \t\r\n\0"):
         raise ValueError(f"{FORM} with a path without blanks")
     if any("\ud800" <= character <= "\udfff" for character in method):
@@ -53,8 +55,10 @@ def parse(scheme: str, rest: str, *, mask_paths: bool = False) -> XmlrpcSocket:
 def shown(scheme: str, rest: str, *, mask_paths: bool = False) -> str:
     """Return the text of a socket that was refused, without secrets in its path."""
     host, port, path, method = _split(rest)
-    if path is None:
+    if path is None and not method.startswith("/"):
         return f"{scheme}:{rest}"
+    if path is None:
+        return f"{scheme}:{host}:{port}:{masked(method, whole=mask_paths)}"
     return f"{scheme}:{host}:{port}{masked(path, whole=mask_paths)}{':' if method else ''}{method}"
 
 

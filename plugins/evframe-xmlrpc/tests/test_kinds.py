@@ -360,6 +360,15 @@ def test_a_path_of_words_is_shown(path):
     assert parse("xmlrpc", f"h:1{path}:m").canonical == f"xmlrpc:h:1{'' if path == '/RPC2' else path}:m"
 
 
+def test_a_path_behind_a_colon_is_no_method():
+    """A path with a secret that a colon keeps from its port is refused: methods are shown as they are."""
+    events = evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport()})
+    events.register_event("E_TEST")
+    with pytest.raises(evframe.SocketError, match="got a colon between the port and the path") as refused:
+        events.subscribe_event("E_TEST", "xmlrpc:127.0.0.1:8081:/in?token=sesame:method")
+    assert "sesame" not in str(refused.value)
+
+
 def test_mask_paths_shows_nothing_of_a_path():
     """With `mask_paths`, nothing of a path is shown."""
     transport = XmlrpcTransport(Options(mask_paths=True))
