@@ -47,6 +47,7 @@ def test_no_list_names_the_plugins(plugin):
             "evframe-declarations",
             "evframe-files",
             "evframe-flatstore",
+            "evframe-fleet",
             "evframe-http",
             "evframe-ingest",
             "evframe-init",

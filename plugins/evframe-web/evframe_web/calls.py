@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from evframe.plugin import PluginContext
 
 log = logging.getLogger("evframe.web")
-READS: Final = ("dead_letters:list", "dead_letters:show", "dead_letters:replays")
+FLEET: Final = "fleet"
+READS: Final = ("dead_letters:list", "dead_letters:show", "dead_letters:replays", f"{FLEET}:status")
 """The commands that change nothing."""
 ACTIONS: Final = (
     "virtual:enable",
@@ -54,7 +55,8 @@ class Calls:
             self._context.commands.find(name)
         except CommandError:
             return False
-        return True
+        of = name.partition(":")[0]
+        return of != FLEET or any(group.name == of for group in self._context.status)  # the plugin may be in no fleet
 
     async def read(self, name: str, params: Mapping[str, Any], client: Hashable) -> bytes:
         """Return the answer in JSON-RPC of a command that changes nothing."""

@@ -6,12 +6,13 @@ import socket
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
 from evframe_http import Refused, Warnings
 
 from evframe.plugin import StatisticGroup
 from evframe_web import state
 from evframe_web.access import Access, log
-from evframe_web.calls import Calls
+from evframe_web.calls import FLEET, Calls
 from evframe_web.encoding import encoded
 from evframe_web.snapshot import Snapshots
 from evframe_web.viewers import Own, Viewers
@@ -98,6 +99,14 @@ class Desk:
             return await state.subscriber(self._context, snapshot, key)
 
         return await self._answered(("subscriber", key), make)
+
+    async def fleet(self, client: Hashable) -> bytes:
+        """Return what the fleet is doing, in JSON-RPC; the answer is made at most once a second for all pages."""
+
+        async def make(_: Snapshot) -> Any:
+            return orjson.Fragment(await self.calls.read(f"{FLEET}:status", {}, client))
+
+        return await self._answered((FLEET,), make)
 
     async def act(self, name: str, params: Mapping[str, Any], client: Hashable, peer: str | None) -> bytes:
         """Call a command that changes something; LookupError for another one."""

@@ -63,6 +63,7 @@ class Responder:
             "/api/letters": self._letters,
             "/api/letter": self._letter,
             "/api/replays": self._replays,
+            "/api/fleet": self._fleet,
             "/api/events": self._events,
         }
 
@@ -145,6 +146,9 @@ class Responder:
 
     async def _replays(self, request: web.BaseRequest) -> web.Response:
         return _json(await self._desk.calls.read("dead_letters:replays", {}, request.protocol))
+
+    async def _fleet(self, request: web.BaseRequest) -> web.Response:
+        return _json(await self._desk.fleet(request.protocol))
 
     # What is done
 

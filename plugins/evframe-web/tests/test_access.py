@@ -17,6 +17,7 @@ READS = [
     "letters",
     "letter?id=1",
     "replays",
+    "fleet",
     "events",
 ]
 ACTION = {"method": "virtual:enable", "params": {"socket": "x", "member": "y"}}

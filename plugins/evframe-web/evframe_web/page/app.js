@@ -4,6 +4,7 @@ import { get, keepToken } from "./api.js";
 import { closeDetail, isOpen } from "./detail.js";
 import { ask, say } from "./dialogs.js";
 import { byId, h, mark, put, visible } from "./dom.js";
+import { Fleet } from "./fleet.js";
 import { rate, short } from "./format.js";
 import { Groups } from "./groups.js";
 import { Letters } from "./letters.js";
@@ -13,8 +14,9 @@ import { Events, Subscribers, openSubscriber } from "./tables.js";
 
 const EVERY_MS = 1000;
 const THEMES = { auto: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
+const NEEDS = { letters: "dead_letters:list", fleet: "fleet:status" }; // sections that are shown with a command alone
 const SHORTCUTS = [
-  ["1 – 6", "go to a section"],
+  ["1 – 7", "go to a section"],
   ["/", "filter the section"],
   ["p", "pause or resume live events"],
   ["↑ ↓", "move between rows"],
@@ -31,7 +33,9 @@ class Page {
     this.overview = new Overview(this);
     this.live = new Live(this);
     this.subscribers = new Subscribers(this);
-    this.sections = [this.overview, this.live, this.subscribers, new Groups(this), new Letters(this), new Events(this)];
+    this.sections = [
+      this.overview, this.live, this.subscribers, new Groups(this), new Letters(this), new Events(this), new Fleet(this),
+    ];
     this.section = null;
     this.opening = null;
     this.isReady = false;
@@ -117,7 +121,9 @@ class Page {
     button.hidden = !session.asks;
     put(button, session.acts ? "Lock" : "Unlock");
     button.title = session.acts ? "Forget the token" : "Type the token to act";
-    this.tabs[this.sections.findIndex(({ id }) => id === "letters")].hidden = !this.has("dead_letters:list");
+    for (const [section, command] of Object.entries(NEEDS)) {
+      this.tabs[this.sections.findIndex(({ id }) => id === section)].hidden = !this.has(command);
+    }
   }
 
   /** Whether a command can be called here. */
@@ -191,7 +197,7 @@ class Page {
     const known = Object.fromEntries(Object.keys(session).map((name) => [name, this.session[name]]));
     if (JSON.stringify(known) === JSON.stringify(session)) return;
     this.use({ ...session, acts: this.session.acts && session.asks });
-    if (this.section?.id === "letters" && !this.has("dead_letters:list")) this.show(this.sections[0]);
+    if (this.section?.id in NEEDS && !this.has(NEEDS[this.section.id])) this.show(this.sections[0]);
   }
 
   showState() {
@@ -291,7 +297,7 @@ class Page {
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || byId("dialog").open || event.target.matches("input")) return;
-    const index = "123456".indexOf(event.key);
+    const index = "1234567".indexOf(event.key);
     if (index >= 0 && !this.tabs[index].hidden) this.show(this.sections[index]);
     else if (event.key === "/") this.section?.focusFilter?.();
     else if (event.key === "p") this.live.toggle();
