@@ -105,6 +105,21 @@ async def test_a_plugin_opens_the_queue_of_each_subscriber():
             queue.move()
 
 
+async def test_one_plugin_is_called_for_a_queue():
+    """A plugin whose queue is not used is not called: what an earlier process has left would go into that queue."""
+
+    class First(Opener):
+        @evframe.hookimpl(tryfirst=True)
+        def open_queue(self, subscriber, wake):
+            return super().open_queue(subscriber, wake)
+
+    first, second = First(), Opener()
+    events, _ = interface(first=first, second=second)
+    events.subscribe_event("E_A", "memory:a")
+    events.subscribe_event("E_A", "memory:local")
+    assert (first.queues.keys(), second.queues) == ({"a"}, {})
+
+
 async def test_other_plugins_open_queues_for_policies_alone():
     """Without the attribute, a subscriber without a policy has a queue in memory."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import partial
+from itertools import filterfalse
 from types import ModuleType
 from typing import Any, Final
 
@@ -314,14 +315,15 @@ class PluginManager(pluggy.PluginManager):
         """Call *implementations* in their order, but those with ``tryfirst`` first and with ``trylast`` last."""
         results = []
         is_wrapped = any(map(is_wrapper, implementations))
-        for implementation in sorted(implementations, key=lambda each: each.trylast - each.tryfirst):
-            if is_wrapper(implementation):
-                continue
+        plain = filterfalse(is_wrapper, implementations)
+        for implementation in sorted(plain, key=lambda each: each.trylast - each.tryfirst):
             try:
                 if is_wrapped:
                     results.append(self.wrapped_hook(hook, implementation.plugin)(**arguments))
                 else:
                     results.append(_call(implementation, **arguments))
+                if hook == "open_queue" and results[-1] is not None:
+                    break  # a queue that is opened takes what an earlier process has left for it
             except BaseException as error:
                 if comes_from_outside(error):
                     raise

@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
@@ -31,6 +30,7 @@ from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.discard import Discarded
+from evframe_journal.elsewhere import has_elsewhere, size_of
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.leaving import write_all
@@ -145,7 +145,7 @@ class JournalPlugin:
             StatisticGroup(
                 "journal",
                 {"written": self.written, "orphaned": self.orphaned},
-                {"on_disk": self.on_disk, "bytes": self._size()},
+                {"on_disk": self.on_disk, "bytes": size_of(self.path)},
             ),
         ]
 
@@ -190,14 +190,6 @@ class JournalPlugin:
     def on_disk(self) -> int:
         """How many events without an outcome are on disk."""
         return 0 if self._journal is None else self._journal.on_disk
-
-    def _size(self) -> int:
-        """Return the bytes of the file, and of the log that SQLite writes before it."""
-        size = 0
-        for path in (self.path, f"{self.path}-wal") if self.path else ():
-            with suppress(OSError):  # made with the first event
-                size += os.stat(path).st_size
-        return size
 
     def _make(self, file: JournalFile) -> Journal:
         return Journal(
@@ -263,6 +255,9 @@ class JournalPlugin:
         """Begin to write and to read."""
         if context.host.is_gateway:
             sys.setswitchinterval(_SWITCH_S)
+        if has_elsewhere(context, self._kept) and self._reading() is not None and self.on_disk:
+            extra = {"path": self.path, "events": self.on_disk}
+            log.error("events on disk wait, because another plugin has the queues of their subscribers", extra=extra)
         context.spawn(self._run())
 
     async def _run(self) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
+import types
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from disks import file_size_limit
 
 import evframe
-from evframe.plugin import UntilStored
+from evframe.plugin import MemoryQueue, UntilStored
 from evframe.testing import until
 
 PROGRAM = """
@@ -212,6 +213,30 @@ async def test_policies_change_with_a_reload(tmp_path):
         assert [each.depth for each in events.statistics[:2]] == [1, 1]
         events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'peer'}")
         events.unsubscribe_event("E_KEPT", f"unix:{tmp_path / 'other'}")
+
+
+async def test_events_on_disk_of_subscribers_with_other_queues_wait(tmp_path, reader, install, monkeypatch, caplog):
+    """Where another plugin has the queue, such as in a fleet, what is on disk stays there, and an error says so."""
+
+    class Queues:
+        @evframe.hookimpl(tryfirst=True)
+        def open_queue(self, room):
+            return MemoryQueue(room)
+
+    path = Path(configuration(tmp_path, f"unix:{tmp_path / 'peer'}"))
+    said = "events on disk wait, because another plugin has the queues of their subscribers"
+    async with evframe.EventInterface.from_toml(path) as events:
+        events.raise_event("E_KEPT", {"number": 1})
+    assert said not in caplog.text
+    monkeypatch.setitem(sys.modules, "other_queues", types.SimpleNamespace(Queues=Queues))
+    install(queues="other_queues:Queues")
+    async with evframe.EventInterface.from_toml(path) as events:
+        assert said in caplog.text
+        assert events.statistics[0].raised == 0
+    reader.bind(tmp_path / "peer")
+    path.write_text(path.read_text().replace("disable = [", 'disable = ["queues", '))
+    async with evframe.EventInterface.from_toml(path):
+        await until(lambda: reader.numbers == [1])
 
 
 async def test_a_reload_does_not_take_the_file_from_those_who_are_kept(tmp_path, reader):
