@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from evframe_client import Client
+from forks import Starter
 from processes import bound
 
 BIN = Path(sys.executable).parent
@@ -19,13 +21,8 @@ BIN = Path(sys.executable).parent
 class Gateway:
     """A running `evframe run`, with the lines of its log."""
 
-    def __init__(self, file, command=(BIN / "evframe",)):
-        self.process = subprocess.Popen(
-            bound(*command, "run", "-c", file),
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+    def __init__(self, process):
+        self.process = process
         self.lines = []
         self._new = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -73,15 +70,29 @@ class Gateway:
         return code
 
 
+@pytest.fixture(scope="session")
+def starter():
+    """Start scripts that have imported every plugin, which is most of what the start of a gateway takes."""
+    plugins = [entry.module for entry in entry_points(group="evframe")]
+    starter = Starter("evframe.cli", "aiohttp.web", "uvloop", *plugins)
+    yield starter
+    starter.close()
+
+
 @pytest.fixture
-def gateway(tmp_path):
+def gateway(tmp_path, request):
     """Start gateways: `gateway(toml)`, at a port of their own or at a given one; *command* stands for `evframe`."""
     running = []
 
-    def start(toml="", port=0, **options):
+    def start(toml="", port=0, command=None):
         file = tmp_path / "evframe.toml"
         file.write_text(f'[plugins.mi-http]\nbind = "127.0.0.1:{port}"\n' + toml)
-        running.append(Gateway(str(file), **options))
+        words, env = ("run", "-c", str(file)), {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if command is None:
+            process = request.getfixturevalue("starter").start(BIN / "evframe", *words, env=env)
+        else:
+            process = subprocess.Popen(bound(*command, *words), stderr=subprocess.PIPE, text=True, env=env)
+        running.append(Gateway(process))
         return running[-1]
 
     yield start

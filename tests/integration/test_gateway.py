@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,12 @@ EVFRAME = Path(sys.executable).parent / "evframe"
 
 def evframe(*words, **options):
     return subprocess.run([EVFRAME, *words], capture_output=True, text=True, timeout=50, check=False, **options)
+
+
+@pytest.fixture
+def gateway(gateway):
+    """Start gateways as an operator does, by the command."""
+    return partial(gateway, command=(EVFRAME,))
 
 
 @pytest.fixture
