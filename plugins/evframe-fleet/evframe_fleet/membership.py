@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, KafkaError
-from evframe_kafka_clients.closing import end
+from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, closing_connections
 
@@ -163,7 +163,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             if offsets and offsets.keys() <= self._owned:
                 async with asyncio.timeout(self._options.session_timeout_ms / 2000):
                     places = {self._place(each): offset for each, offset in offsets.items()}
-                    await closing(self._consumer.commit(places))
+                    await commit(self._consumer, places)
                 self.answered_at = time.monotonic()
                 is_accepted = epoch == self._epoch
         except (KafkaError, TimeoutError):
@@ -226,8 +226,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         if self._owned:
             self._machine.lost(set(self._owned))
         self._epoch += 1
-        for commit in list(self._commits):
-            commit.cancel()
+        for task in list(self._commits):
+            task.cancel()
         for partitions in (self._owned, self._open, self._paused):
             partitions.clear()
 

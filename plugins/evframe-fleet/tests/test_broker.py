@@ -1,6 +1,7 @@
 """The adapter to Kafka against a real one: leases and frames in their order, partitions that move, faults."""
 
 import asyncio
+import gc
 import time
 import uuid
 from contextlib import asynccontextmanager
@@ -283,6 +284,24 @@ async def test_a_network_that_is_cut_and_comes_back(kafka, resolver):
                 offset = await until_written(one.broker.put_frame, 0, b"held")
             await until(lambda: (0, offset, b"held") in one.frames)
             assert await until_written(one.broker.commit, {0: offset + 1}) is True
+
+
+async def test_a_commit_that_is_given_up_leaves_no_fault_in_the_log(kafka, resolver, caplog):
+    """The library shields the request of a commit, and nothing waits for its end; it fails when the network is cut."""
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
+        async with running(options_of(proxy.port, session_timeout_ms=1000, margin_ms=300), resolver) as one:
+            await until(lambda: len(one.owned) == 4)
+            await until_written(one.broker.commit, {0: 0})
+            proxy.hold()
+            assert await put(one.broker.commit, {0: 1}) is False
+            requests = [each for each in asyncio.all_tasks() if "_do_commit_offsets" in repr(each)]
+            assert requests
+            proxy.reset()
+            await until(lambda: all(each.done() for each in requests))
+            requests.clear()
+            proxy.release()
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 async def test_without_a_cluster_the_reason_is_reported(resolver):

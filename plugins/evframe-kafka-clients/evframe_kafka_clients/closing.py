@@ -1,13 +1,13 @@
-"""The end of a client of the library, within its bound."""
+"""The end of a client of the library, within its bound, and of a request that it shields."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import closing, closing_connections
 
 CLOSE_S: Final = 1.0
 
@@ -30,6 +30,26 @@ async def end(client: Any, connections: Any, *parts: Any) -> None:
             # Again, also after a stop that ended well: a request that the library shields, such as a commit, may have
             # made a connection behind it.
             await _within(_close(connections), CLOSE_S)
+
+
+async def commit(consumer: Any, offsets: Mapping[Any, int]) -> None:
+    """Commit *offsets*, each by its partition; the request may be given up.
+
+    The library shields it: nothing waits for its end then, and asyncio would log its error as a fault.
+    """
+    try:
+        await closing(consumer.commit(dict(offsets)))
+    except asyncio.CancelledError:
+        for task in asyncio.all_tasks():
+            if _runs_in(task, (consumer._coordinator,)):  # noqa: SLF001 there is no other way to find it
+                task.add_done_callback(_take)
+        raise
+
+
+def _take(ended: asyncio.Future[Any]) -> None:
+    """Take the error of what nothing waits for."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def _none(*_: Any, **__: Any) -> None:
@@ -63,7 +83,7 @@ async def _within(work: Coroutine[Any, Any, Any], limit_s: float) -> None:
         await asyncio.wait((task,), timeout=limit_s)
     finally:
         task.cancel()
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        task.add_done_callback(_take)
 
 
 def _runs_in(task: asyncio.Task[Any], parts: tuple[Any, ...]) -> bool:

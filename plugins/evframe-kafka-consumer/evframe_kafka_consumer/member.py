@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
-from evframe_kafka_clients.closing import end
+from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing, closing_connections
+from evframe_kafka_clients.starting import closing_connections
 
 from evframe import Unavailable
 from evframe_kafka_consumer.options import ConnectionOptions
@@ -136,7 +136,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             return False
         try:
             async with asyncio.timeout(self._limit_s):
-                await closing(self._consumer.commit(news))
+                await commit(self._consumer, news)
         except (CommitFailedError, IllegalStateError):
             return True  # the group has other members by now, which continue from the last commit
         for place, position in news.items():
