@@ -24,6 +24,8 @@ from evframe_rabbitmq.options import Options
 
 _MOST_CHANNELS: Final = 1000
 """Of a connection in all its time: aio-pika keeps some 3 KB of each until the connection ends."""
+_SIDE_BY_SIDE: Final = 50
+"""How many channels are opened at a time, so that the time for each does not depend on how many there are."""
 
 
 @attrs.frozen
@@ -49,6 +51,7 @@ class Broker:
         self._connection: BrokerConnection | None = None
         self._age = Age()
         self._connecting = asyncio.Lock()
+        self._opening = asyncio.Semaphore(_SIDE_BY_SIDE)
         self._channels: dict[str, _Channel] = {}
         self._opened = 0
         self._ends: set[asyncio.Task[None]] = set()
@@ -75,7 +78,7 @@ class Broker:
             async with self._connecting:
                 connection = await self._connect()
                 self._opened += 1
-            async with asyncio.timeout(self._options.login_timeout_ms / 1000):
+            async with self._opening, asyncio.timeout(self._options.login_timeout_ms / 1000):
                 channel = await _open_channel(connection)
         except Unavailable:
             raise
