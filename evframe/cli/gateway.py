@@ -19,6 +19,7 @@ from evframe.interface import EventInterface
 from evframe.logs import fold_libraries
 from evframe.plugins.changes import describe_changes
 from evframe.plugins.composition import Composition
+from evframe.plugins.manager import DISABLED
 
 log = logging.getLogger("evframe.gateway")
 _THRESHOLDS: Final = (500, 5, 1)  # a full look when some 6,000 objects are new
@@ -39,9 +40,9 @@ async def serve(path: str, settings: Sequence[Setting] = ()) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, _reload, events)
-    for status in events.plugin_status:
-        if status.problem is not None:
-            log.warning("a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
+    for status in (each for each in events.plugin_status if each.problem is not None):
+        level = logging.INFO if status.problem == DISABLED else logging.WARNING
+        log.log(level, "a plugin is not loaded", extra={"plugin": status.name, "problem": status.problem})
     for hint in events.composition.hints:
         log.warning("a name in the configuration resembles another one", extra={"hint": hint})
     async with events:
@@ -49,8 +50,7 @@ async def serve(path: str, settings: Sequence[Setting] = ()) -> None:
         log.info("the gateway is ready", extra={"subscriptions": len(events.subscriptions)})
         await stop.wait()
         log.info("the gateway is stopping")
-    lost = [counters for counters in events.statistics if counters.reasons.get("shutdown")]
-    for counters in lost:
+    for counters in (each for each in events.statistics if each.reasons.get("shutdown")):
         log.error("events were not delivered in time", extra={"socket": counters.socket, **counters.reasons})
     log.info("the gateway has stopped")
 

@@ -208,6 +208,14 @@ def test_shutdown_is_bounded_and_says_what_is_lost(gateway):
     assert running.line("events were not delivered in time")["shutdown"] == 1
 
 
+def test_a_plugin_that_is_disabled_is_no_warning(gateway):
+    """The operator has said so; a plugin that is not loaded for another reason is one."""
+    running = gateway('[plugins]\ndisable = ["state"]\n')
+    line = running.told("a plugin is not loaded")
+
+    assert (line["plugin"], line["level"]) == ("state", "INFO")
+
+
 def test_unix_management(tmp_path):
     """The command line finds a management interface on a UNIX path through the configuration."""
     file = tmp_path / "evframe.toml"
