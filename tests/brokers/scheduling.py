@@ -1,4 +1,4 @@
-"""Which tests pytest-xdist runs in one worker: those of a broker, and those that share what is made once for a file."""
+"""Which tests pytest-xdist runs in one worker: those of a broker or browser, and those that share what a file has."""
 
 import ast
 from functools import cache
@@ -13,7 +13,8 @@ class BrokersApart(LoadScopeScheduling):
     """Gives each test to the next worker that is idle, and those that need a Kafka, or a RabbitMQ alone, to few.
 
     The tests of a Kafka wait a lot: those of each folder are together, with a broker in each worker that gets some,
-    because all of them in one worker would last longer than all other tests. The groups of xdist itself would do, but
+    because all of them in one worker would last longer than all other tests. Those that look at a page share a browser,
+    of which each worker would start another one for its part of each file. The groups of xdist itself would do, but
     with pytest 9.2 xdist 3.8 does not see them. The tests with a fixture for their whole file are kept together as well,
     since each worker would make it again.
     """
@@ -21,8 +22,8 @@ class BrokersApart(LoadScopeScheduling):
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
         broker = broker_of(nodeid)
-        if broker == "kafka":
-            return f"kafka of {file.split('/')[1]}"
+        if broker in {"kafka", "look"}:
+            return f"{broker} of {file.split('/')[1]}"
         return broker or (file if has_module_fixture(file) else nodeid)
 
     def mark_test_complete(self, node, item_index, duration=0):
@@ -36,9 +37,9 @@ class BrokersApart(LoadScopeScheduling):
 
 
 def broker_of(nodeid):
-    """Return the broker that a test is kept together for: kafka, rabbitmq or none."""
+    """Return the fixture that a test is kept together for: kafka, rabbitmq, look, which has a browser, or none."""
     file, *names = nodeid.partition("[")[0].split("::")
-    return next((broker for broker in ("kafka", "rabbitmq") if needing(file, broker).intersection(names)), None)
+    return next((each for each in ("kafka", "rabbitmq", "look") if needing(file, each).intersection(names)), None)
 
 
 @cache
