@@ -120,11 +120,11 @@ class BrokerFaults:
             self.broker.signal(signal.SIGCONT)
 
 
-async def load(events, fault, times):
-    """Raise `COUNT` events; *times* times on the way, *fault* holds while some of them are raised."""
-    step = COUNT // times
+async def load(events, fault, times, count=COUNT):
+    """Raise *count* events; *times* times on the way, *fault* holds while some of them are raised."""
+    step = count // times
     faulty = min(FAULTY, step // 2)
-    for first in range(0, COUNT, step):
+    for first in range(0, count, step):
         middle = first + step // 2
         await _raise(events, range(first, middle))
         async with fault():
