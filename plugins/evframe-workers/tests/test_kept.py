@@ -107,12 +107,13 @@ async def test_a_reload_without_workers_and_with_kept_events(workers, receiver, 
         for number in range(50):
             front.raise_event("E_TEST", {"n": number})
         path = tmp_path / "evframe.toml"
-        path.write_text(path.read_text().replace('"state"]', '"state", "workers"]'))
+        path.write_text(path.read_text().replace("disable = [", 'disable = ["workers", '))
         front.events.reload()
         await front.settled()
         assert (await front.raise_event_and_wait("E_TEST", {"n": 50}))[0].delivered
         await until(lambda: len(set(receiver.numbers)) == 51)
         assert_in_order(receiver.numbers, 51)
+        assert not any(each.is_running for each in front.plugin.processes)
 
 
 NAMING = """

@@ -155,7 +155,7 @@ async def test_a_reload_without_the_plugin(workers, receiver, tmp_path):
         report = asyncio.create_task(front.raise_event_and_wait("E_TEST", {"n": 1}))
         await asyncio.sleep(0)
         path = tmp_path / "evframe.toml"
-        path.write_text(path.read_text().replace('"state"]', '"state", "workers"]'))
+        path.write_text(path.read_text().replace("disable = [", 'disable = ["workers", '))
         front.events.reload()
         assert (await report)[0].delivered
         assert (await front.raise_event_and_wait("E_TEST", {"n": 2}))[0].delivered
