@@ -108,6 +108,9 @@ class Kafka(OwnBroker):
         return (
             f"log.dirs={self.folder}/data\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
+            # One partition for the groups, and few threads: a broker has one test at a time.
+            "offsets.topic.num.partitions=1\ntransaction.state.log.num.partitions=1\n"
+            "num.network.threads=1\nnum.io.threads=2\nbackground.threads=2\n"
             "group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=500\n"
         )
 
