@@ -32,10 +32,16 @@ class Presence:
         self._begun_at = inf  # when what this member has written first was read
 
     def read(self, name: str) -> None:
-        """Take that a record of a member was read; what is read at the start counts as written then."""
-        self._read_at[name] = now = self._parts.clock()
-        if name == self._parts.settings.name:
+        """Take that a record of a member was read, which is new, but for those that this gateway reads at its start.
+
+        Of these the time counts at which they were written, by the wall clock of the member.
+        """
+        parts, record = self._parts, self._parts.table.members.get(name)
+        now = parts.clock()
+        if name == parts.settings.name:
             self._begun_at = min(self._begun_at, now)
+        age_s = max(0.0, parts.wall() - record["at"]) if record is not None and now < self._begun_at else 0.0
+        self._read_at[name] = now - age_s
 
     def silent_s(self, name: str) -> float:
         """Return for how many seconds a member has written nothing."""

@@ -191,6 +191,22 @@ def test_a_member_that_was_killed_is_shown_as_dead():
     assert not one.member.presence.is_alive(other.name)
 
 
+def test_a_member_that_was_killed_earlier_is_shown_as_dead_by_one_that_starts():
+    """Also at once: what a member reads at its start is as old as it says, whatever is written later is new."""
+    world = World(1)
+    quiet(world, 4)
+    other = world.running[1]
+    world.kill(other, 0)
+    quiet(world, 60)
+    world.start()
+    third = world.running[-1]
+    quiet(world, 1)
+    assert not third.member.presence.is_alive(other.name)
+    assert 55 < third.member.presence.silent_s(other.name) < 65
+    assert third.member.presence.is_alive(world.running[0].name)
+    assert third.member.presence.is_alive(third.name)
+
+
 def configured_world():
     """Return a world of two gateways that have a subscription in their configurations, and its socket."""
     world = World(1)
