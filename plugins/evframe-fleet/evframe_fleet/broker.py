@@ -48,6 +48,7 @@ class Broker:
         """The present one."""
         self.is_connected = asyncio.Event()
         """Whether this gateway has ever read all leases, and taken part."""
+        self._is_taking_part = False
         self._next_lease = 0
         self._early: list[tuple[Callable[..., None], Any]] = []  # calls before there is a loop
 
@@ -120,7 +121,7 @@ class Broker:
         library = await self._library.get()
         attempt, cap_s = 0, self._options.retry_timeout_ms / 1000
         while True:
-            begun = time.monotonic()
+            begun, self._is_taking_part = time.monotonic(), False
             try:
                 made = await self._made(library)
                 connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
@@ -141,6 +142,7 @@ class Broker:
             await asyncio.sleep(delay_s(attempt, cap_s))
 
     def _take_part(self) -> None:
+        self._is_taking_part = True
         self.is_connected.set()
         self._report(None)
 
@@ -154,7 +156,10 @@ class Broker:
                 return self._tokens.problem
         if isinstance(error, library.KafkaConnectionError | TimeoutError):
             with suppress(Unavailable):
-                return await self._places.connection_problem() or str(library.reason_of(error))
+                problem = await self._places.connection_problem()
+                if problem is not None or isinstance(error, TimeoutError) or self._is_taking_part:
+                    return problem or str(library.reason_of(error))
+                return "no_metadata"  # the library does not say that a login or a handshake has failed
         return str(library.reason_of(error))
 
     async def _made(self, library: Any) -> dict[str, Any]:

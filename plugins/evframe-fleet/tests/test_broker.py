@@ -315,6 +315,22 @@ async def test_without_a_cluster_the_reason_is_reported(resolver):
             assert await put(one.broker.read_again, 0, 0, 1) is None
 
 
+async def test_a_login_that_is_refused_is_no_lost_connection(kafka, resolver):
+    """Brokers that can be reached and do not describe their cluster are reported as such."""
+    login = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "u",
+        "sasl.password": "wrong",
+        "ssl.ca.location": str(kafka.certificate),
+    }
+    options = options_of(kafka.secure_port, retry_timeout_ms=10, properties=login)
+    options = attrs.evolve(options, brokers=f"localhost:{kafka.secure_port}")
+    async with running(options, resolver) as one:
+        await until(lambda: one.reports)
+        assert one.reports[0] == "no_metadata"
+
+
 @pytest.mark.parametrize(
     ("others", "problem"),
     [
