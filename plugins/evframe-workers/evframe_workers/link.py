@@ -285,8 +285,8 @@ class Link:
         if known is None:
             return  # a subscriber that the front has released
         ledger = known[0]
-        if reason == "shutdown" and ledger.is_kept:
-            return  # the next process has it from the journal
+        if reason == "shutdown":
+            return  # the worker ends, and not the event: the front, the next worker, or the next process has it
         events, dones = ledger.settled(start, end)
         if not events:
             return  # the front has given them up

@@ -43,8 +43,8 @@ class FrontConnection(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.started: asyncio.Future[bytes] = loop.create_future()
         """The content of the first message."""
-        self.drained: asyncio.Future[None] = loop.create_future()
-        """Done when the front has no more events."""
+        self.drained: asyncio.Future[float] = loop.create_future()
+        """Done when the process is to end, with the seconds that deliveries under way have."""
         self.closed: asyncio.Future[None] = loop.create_future()
         """Done when the last bytes are sent."""
         self.take: Callable[[bytes, bytes], None] | None = None
@@ -74,7 +74,7 @@ class FrontConnection(asyncio.Protocol):
             elif kind == messages.QUESTION:
                 self.write(messages.packed(messages.ANSWER))
             elif kind == messages.DRAIN:
-                self.drained.set_result(None)
+                self.drained.set_result(float(content))
             elif self.take is not None:
                 self.take(kind, content)
 
@@ -100,7 +100,7 @@ async def serve(sock: socket.socket) -> int:
         for problem in error.problems:
             log.error("a worker cannot use the configuration", extra={"problem": problem})  # noqa: TRY400 the problem says it
     if not connection.drained.done():
-        connection.drained.set_result(None)
+        connection.drained.set_result(0.0)
     connection.close()
     await connection.closed
     return code
@@ -139,10 +139,10 @@ async def _deliver(events: EventInterface, connection: FrontConnection) -> None:
         gc.collect()
         gc.freeze()  # nothing of what was loaded is looked at again
         connection.write(messages.packed(messages.READY))
-        await connection.drained
+        settle_s = await connection.drained
         for task in tasks:
             task.cancel()
-        events.core = attrs.evolve(events.core, drain_timeout_s=0.0)  # the front waits for no outcome any more
+        events.core = attrs.evolve(events.core, drain_timeout_s=settle_s)
     deliveries.flush()
 
 

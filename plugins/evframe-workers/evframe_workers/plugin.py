@@ -22,7 +22,7 @@ from evframe_workers import messages
 from evframe_workers.commands import Forwarding
 from evframe_workers.counting import Counting, sums_of
 from evframe_workers.kept import KeptLedger
-from evframe_workers.leaving import leave
+from evframe_workers.leaving import leave, take_over
 from evframe_workers.ledger import Ledger
 from evframe_workers.link import Link
 from evframe_workers.options import Options as WorkersOptions
@@ -115,6 +115,8 @@ class WorkersPlugin:
             return None
         if known is not None:
             return known[1]
+        if isinstance(subscriber.queue, Ledger):  # of workers that a reload has removed, which hand it back first
+            return None
         return self._serve(subscriber, policy, partial(Ledger, most=room, wake=wake))
 
     def _serve(self, subscriber: Subscriber, policy: Policy, make: Callable[[int, Subscriber, Link], Ledger]) -> Ledger:
@@ -134,6 +136,10 @@ class WorkersPlugin:
         socket = subscriber.socket
         is_local = any(fnmatchcase(socket.canonical, pattern) for pattern in self._options.local)
         return bool(self._links) and not is_local and not is_of_front(socket)
+
+    def _is_left(self, subscriber: Subscriber) -> bool:
+        """Return whether this process delivers to a subscriber for which there are workers now."""
+        return subscriber not in self._served and subscriber.policy.keep != "disk" and self._is_for_worker(subscriber)
 
     def _show(self, subscriber: Subscriber, policy: Policy) -> None:
         """Have the worker know what holds for a subscriber now."""
@@ -193,6 +199,8 @@ class WorkersPlugin:
                 self.processes.append(process)
                 context.spawn(process.run())
             self._forward_commands()
+            if context.host.is_running:  # a reload has added the plugin
+                context.spawn(take_over(context, self._is_left))
 
     def _forward_commands(self) -> None:
         """Have workers answer the commands of transports that they load."""

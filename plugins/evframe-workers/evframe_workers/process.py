@@ -251,12 +251,15 @@ class WorkerProcess:
                 self._connection.transport.abort()
         return code
 
-    async def drain(self, timeout_s: float) -> None:
-        """Have the process deliver what it has and end, and kill it after *timeout_s* seconds."""
+    async def drain(self, timeout_s: float, settle_s: float) -> None:
+        """Have the process end once what is under way is delivered, and kill it after *timeout_s* seconds.
+
+        What has no outcome after *settle_s* seconds has none: the front has it.
+        """
         if self.process is None:
             return
         if self._connection is None or self._connection.transport is None:
             timeout_s = 0.0
         else:
-            self._connection.transport.write(messages.packed(messages.DRAIN))
+            self._connection.transport.write(messages.packed(messages.DRAIN, b"%g" % settle_s))
         await self._end(timeout_s)

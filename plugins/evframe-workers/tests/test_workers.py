@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import re
 import socket
+from contextlib import suppress
 
 import pytest
 from evframe_wire.ids import id_of
@@ -148,20 +150,57 @@ async def test_a_reload_reaches_the_workers(workers, receiver, tmp_path):
 
 
 async def test_a_reload_without_the_plugin(workers, receiver, tmp_path):
-    """The process delivers what the workers have not, and what comes."""
+    """The process delivers what the workers have not, and what comes; workers that come back deliver again."""
     async with workers(1) as front:
         front.subscribe_event("E_TEST", receiver.udp)
         front.raise_event("E_TEST", {"n": 0})  # before the worker is ready
         report = asyncio.create_task(front.raise_event_and_wait("E_TEST", {"n": 1}))
         await asyncio.sleep(0)
         path = tmp_path / "evframe.toml"
-        path.write_text(path.read_text().replace("disable = [", 'disable = ["workers", '))
+        before = path.read_text()
+        path.write_text(before.replace("disable = [", 'disable = ["workers", '))
         front.events.reload()
         assert (await report)[0].delivered
         assert (await front.raise_event_and_wait("E_TEST", {"n": 2}))[0].delivered
         await until(lambda: len(receiver.numbers) >= 3)
         assert_in_order(receiver.numbers, 3)
         assert not front.pids or not any(each.is_running for each in front.plugin.processes)
+        path.write_text(before)
+        front.events.reload()
+        await until(lambda: front.events.describe(receiver.udp) == {"Worker": 0})
+        assert (await front.raise_event_and_wait("E_TEST", {"n": 3}))[0].delivered
+
+
+async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away(workers, tmp_path):
+    """What a worker has for it when it ends is delivered by the process when the peer is back, and counted once."""
+    numbers = []
+
+    async def serve(reader, writer):
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                numbers.extend(map(int, re.findall(rb'"n":([0-9]+)', data)))
+        writer.close()
+
+    with socket.socket() as peer:
+        peer.bind(("127.0.0.1", 0))  # no process listens yet
+        text = f"tcp:127.0.0.1:{peer.getsockname()[1]}"
+        async with workers(1) as front:
+            front.subscribe_event("E_TEST", text)
+            for number in range(5):
+                front.raise_event("E_TEST", {"n": number})
+            await until(lambda: front.counters(text).away)
+            path = tmp_path / "evframe.toml"
+            path.write_text(path.read_text().replace("disable = [", 'disable = ["workers", '))
+            front.events.reload()
+            await until(lambda: not any(each.is_running for each in front.plugin.processes))
+            assert front.counters(text).depth == 5
+            peer.listen()
+            async with await asyncio.start_server(serve, sock=peer.dup()):
+                await until(lambda: len(numbers) == 5)
+                await front.settled()
+            counters = front.counters(text)
+            assert (counters.raised, counters.delivered, counters.failed) == (5, 5, 0)
+    assert numbers == list(range(5))
 
 
 async def test_the_front_keeps_what_only_it_can_deliver(workers, receiver):
