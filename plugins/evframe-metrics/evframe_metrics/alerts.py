@@ -92,6 +92,22 @@ ALERTS: Final = (
         "evframe check names the problems; mend them and reload, or else the next start fails.",
     ),
     Alert(
+        "EvframeFleetPartitions",
+        'evframe_plugin_levels{group="fleet",name="partitions_without_owner"} > 0',
+        1,
+        "critical",
+        "no gateway of the fleet delivers {{ $value }} partitions, as {{ $labels.instance }} finds",
+        "See fleet:status for the gateways that are dead, and whether the brokers can be used: events wait meanwhile.",
+    ),
+    Alert(
+        "EvframeFleetEventsLost",
+        'increase(evframe_plugin_counts_total{group="fleet",name=~"lost_damaged|lost_retention"}[5m]) > 0',
+        0,
+        "critical",
+        "events of the fleet are lost at {{ $labels.instance }}: {{ $labels.name }}",
+        "The log has the partition. Raise retention_s if subscribers are away for longer than that.",
+    ),
+    Alert(
         "EvframeDetailCapped",
         "evframe_subscribers_in_other > 0",
         15,

@@ -68,7 +68,7 @@ def test_the_rules_have_no_fault(promtool):
     assert f"SUCCESS: {len(ALERTS)} rules found" in promtool("check", "rules", "--lint-fatal", "alerts.yml")
 
 
-def series(name, values, **labels):
+def series(name, values, /, **labels):
     labels = {"instance": "a:9464", "job": "evframe", **labels}
     inner = ",".join(f'{label}="{value}"' for label, value in labels.items())
     return {"series": f"{name}{{{inner}}}", "values": values}
@@ -120,6 +120,24 @@ CASES = {
         {},
         8,
         [series("evframe_last_reload_successful", "1 0 0 1x20")],
+    ),
+    "EvframeFleetPartitions": (
+        [series("evframe_plugin_levels", "0 3x10", group="fleet", name="partitions_without_owner")],
+        {"group": "fleet", "name": "partitions_without_owner"},
+        5,
+        [
+            series("evframe_plugin_levels", "0 3 0x10", group="fleet", name="partitions_without_owner"),
+            series("evframe_plugin_levels", "64x10", group="fleet", name="owned_partitions"),
+        ],
+    ),
+    "EvframeFleetEventsLost": (
+        [series("evframe_plugin_counts_total", "0x4 2x10", group="fleet", name="lost_retention")],
+        {"group": "fleet", "name": "lost_retention"},
+        6,
+        [
+            series("evframe_plugin_counts_total", "2x10", group="fleet", name="lost_retention"),
+            series("evframe_plugin_counts_total", "0+9x10", group="fleet", name="lost_unsubscribed"),
+        ],
     ),
     "EvframeDetailCapped": (
         [series("evframe_subscribers_in_other", "7x30")],
