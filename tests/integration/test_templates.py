@@ -57,20 +57,8 @@ def generate():
 
 
 def build(source, folder):
-    """Return the wheel of a project, made without a network."""
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "-q",
-        "--no-index",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        folder,
-        source,
-    )
+    """Return the wheel of a project, made as the wheels of a release are."""
+    run(sys.executable, ROOT / ".ci" / "wheel", folder, source)
     (wheel,) = folder.glob("*.whl")
     return wheel
 
