@@ -187,15 +187,11 @@ class EventCollector:
         self.patterns[option] = pattern
 
 
-def _nothing() -> None:
-    """Do nothing, where no code reads the plugins."""
-
-
 class PluginManager(pluggy.PluginManager):
     """A manager with the hooks of a module, which calls back after a plugin was registered or unregistered."""
 
     def __init__(self, specs: ModuleType) -> None:
-        self.on_change: Callable[[], None] = _nothing
+        self.on_change: Callable[[], None] = lambda: None
         super().__init__("evframe")
         self.add_hookspecs(specs)
 
@@ -207,6 +203,10 @@ class PluginManager(pluggy.PluginManager):
         with self.one_change():
             return super().register(plugin, name)
 
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
+        """Return the options of a hook; what every object has is none, and is half of what a plugin has."""
+        return None if hasattr(object, name) else super().parse_hookimpl_opts(plugin, name)
+
     def unregister(self, plugin: Any | None = None, name: str | None = None) -> Any | None:
         """Take a plugin out."""
         with self.one_change():
@@ -215,7 +215,7 @@ class PluginManager(pluggy.PluginManager):
     @contextmanager
     def one_change(self) -> Iterator[None]:
         """Call back after the block alone, however many plugins it registers and unregisters."""
-        on_change, self.on_change = self.on_change, _nothing
+        on_change, self.on_change = self.on_change, lambda: None
         try:
             yield
         finally:
@@ -245,8 +245,7 @@ class PluginManager(pluggy.PluginManager):
         found = getattr(self.hook, hook).get_hookimpls()
         others = {each.plugin for each in found if each.plugin is not plugin and not is_wrapper(each)}
         caller = self.subset_hook_caller(hook, others)
-        implementations = caller.get_hookimpls()
-        return caller, len(implementations) == 1 and not is_wrapper(implementations[0])
+        return caller, [is_wrapper(each) for each in caller.get_hookimpls()] == [False]
 
     def wrapped_hook(self, hook: str, plugin: Any) -> Callable[..., Any]:
         """Return a function that calls *hook* of one plugin, with the wrappers of others, and returns one result.
