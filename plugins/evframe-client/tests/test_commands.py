@@ -318,6 +318,19 @@ def test_subscribers_in_columns(command, answering, monkeypatch):
     ]
 
 
+def test_a_subscriber_of_a_fleet_that_waits_at_another_gateway(command, answering):
+    """Its state and what waits are not known here, but that it is behind, and where."""
+    there = {"socket": "udp:h:1", "expire": 9, "ttl": 7, "state": "unknown", "Owner": "b", "Behind": True}
+    here = {**there, "state": "away", "away": "refused", "depth": 3, "Owner": "a"}
+    listed = [there, here, {**there, "Owner": None}]
+    url = answering(subscribers_list={"Events": [{"name": "E_A", "id": 0, "Subscribers": listed}]})
+    assert command("subscribers", "--url", url).stdout.splitlines() == [
+        "E_A\tbehind at b\t\t\t7\tudp:h:1",
+        "E_A\taway: refused\t3\t\t7\tudp:h:1",
+        "E_A\tbehind at no gateway\t\t\t7\tudp:h:1",
+    ]
+
+
 def test_events_in_columns(command, answering, monkeypatch):
     """Events have their parameters with types; those of an OpenSIPS have names alone."""
     url = answering(describe={"Events": DESCRIBED})

@@ -80,6 +80,9 @@ def _rows(result: Any) -> Iterator[list[str]]:
     for event in result["Events"]:
         for each in event["Subscribers"]:
             state = f"away: {each['away']}" if "away" in each else str(each.get("state", ""))
-            depth = str(each.get("depth", 0 if state else ""))
+            is_behind = state == "unknown" and "Behind" in each  # in a fleet, where the owner knows how much
+            depth = str(each.get("depth", 0 if state and not is_behind else ""))
+            if is_behind:
+                state = f"behind at {each.get('Owner') or 'no gateway'}"
             oldest = str(each.get("oldest", ""))
             yield [str(event["name"]), state, depth, oldest, str(each.get("ttl", "never")), str(each["socket"])]
