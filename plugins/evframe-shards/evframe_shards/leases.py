@@ -11,7 +11,7 @@ import attrs
 from evframe_wire.keys import canonical_of, key_of
 from orjson import dumps, loads
 
-from evframe.plugin import Policy, Terms
+from evframe.plugin import NO_POLICY, Policy, Terms
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext, Subscription
@@ -66,7 +66,7 @@ class Lease:
     @property
     def terms(self) -> Terms:
         """What is said when the lease is made in this process."""
-        return Terms(self.expire_s, self.interface, Policy.read(dict(self.policy)))
+        return Terms(self.expire_s, self.interface, Policy.read(dict(self.policy)) if self.policy else NO_POLICY)
 
     def left_s(self, wall: float) -> float | None:
         """Return the seconds that it has left at the time *wall* of the wall clock; None for one that never ends."""
