@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
@@ -12,7 +13,7 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 from evframe_wire.ids import adopt
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from evframe.plugin import Subscriber
 
 log = logging.getLogger("evframe.workers")
+_PR_SET_PDEATHSIG: Final = 1
 
 
 class FrontConnection(asyncio.Protocol):
@@ -165,8 +167,14 @@ def _reload(events: EventInterface, content: bytes) -> None:
     logging.getLogger().setLevel(level)
 
 
+def _end_with_front() -> None:
+    """Have the kernel kill this process when the front ends, also one that is stopped, or never returns to its loop."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main() -> int:
     """Run a worker."""
+    _end_with_front()
     for number in OF_FRONT:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, OF_FRONT)  # the front has blocked them until now
