@@ -39,7 +39,7 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
         self._tokens: Tokens | None = None  # from the first connection with these options on
         self.counts = Counts()
         self._records: Records | None = None  # from the first connection on
-        self._has_moved = False
+        self._has_moved = self._has_joined = False
         self._member: Member | None = None
         self._committer: asyncio.Task[None] | None = None
 
@@ -67,6 +67,8 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
         if problem is None and isinstance(error, library.KafkaConnectionError | TimeoutError):
             with suppress(Unavailable):  # the next attempt has this reason
                 problem = await self._places.connection_problem()
+                if not (self._has_joined or isinstance(error, TimeoutError)):
+                    problem = problem or "no_metadata"  # the library does not say that a login has failed
         return problem or str(library.reason_of(error))
 
     async def _consume(self) -> str:
@@ -85,10 +87,11 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
 
     async def _take_part(self, library: Any, records: Records) -> None:
         """Consume as one member of the group, until the library cannot continue."""
-        self._has_moved = False
+        self._has_moved = self._has_joined = False
         member: Member = library.Member(self.options, records, self._places, await self._made())
         self._member = member
         await member.join()
+        self._has_joined = True
         self._availability.begins()
         self._committer = asyncio.create_task(self._commit(library, member))
         fetcher = asyncio.create_task(_fetch(member))
