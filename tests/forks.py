@@ -1,5 +1,6 @@
 """Programs in Python that tests run many times: imported once, and run by a process of its own each time."""
 
+import atexit
 import ctypes
 import json
 import os
@@ -11,6 +12,8 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from processes import bound
@@ -85,8 +88,8 @@ while True:
         while os.getppid() != tests:
             time.sleep(0.001)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        words, folder, environment = json.loads(data)
-        os.dup2(*handles, 2)
+        words, folder, environment, output = json.loads(data)
+        os.dup2(*handles, output)
         os.close(*handles)
         os.chdir(folder)
         os.environ.clear()
@@ -102,11 +105,13 @@ while True:
 
 
 class ForkedProcess:
-    """A child of this process, as `subprocess.Popen` would be one."""
+    """A child of this process, with what `subprocess.Popen` has; *stdout* or *stderr* may be a pipe."""
 
-    def __init__(self, pid, stderr):
-        self.pid, self.stderr, self.returncode = pid, stderr, None
+    def __init__(self, pid, stdout=None, stderr=None):
+        self.pid, self.stdout, self.stderr, self.returncode = pid, stdout, stderr, None
         self._handle = os.pidfd_open(pid)
+        self._end = select.poll()
+        self._end.register(self._handle, select.POLLIN)
 
     def send_signal(self, number):
         if self.poll() is None:
@@ -114,6 +119,9 @@ class ForkedProcess:
 
     def kill(self):
         self.send_signal(signal.SIGKILL)
+
+    def terminate(self):
+        self.send_signal(signal.SIGTERM)
 
     def poll(self):
         return self._ended(0)
@@ -124,8 +132,9 @@ class ForkedProcess:
         return self.returncode
 
     def _ended(self, timeout_s):
-        if self.returncode is None and select.select([self._handle], [], [], timeout_s)[0]:
+        if self.returncode is None and self._end.poll(None if timeout_s is None else 1000 * timeout_s):
             self.returncode = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+            os.close(self._handle)
         return self.returncode
 
     def __enter__(self):
@@ -133,8 +142,8 @@ class ForkedProcess:
 
     def __exit__(self, *_):
         self.wait()
-        self.stderr.close()
-        os.close(self._handle)
+        for pipe in filter(None, (self.stdout, self.stderr)):
+            pipe.close()
 
 
 class Starter:
@@ -147,15 +156,15 @@ class Starter:
             words = bound(sys.executable, "-P", "-c", _STARTER, str(other.fileno()), str(os.getpid()), *modules)
             self._process = subprocess.Popen(words, pass_fds=[other.fileno()])
 
-    def start(self, *words, env):
-        """Return the process that runs a script with these words, the environment *env*, and a pipe for its errors."""
-        read, write = os.pipe()
-        request = json.dumps([[str(word) for word in words], os.getcwd(), env])
+    def start(self, *words, env, output=None):
+        """Return the process that runs a script with these words; *output* is that of its streams which is a pipe."""
+        read, write = os.pipe() if output else (None, os.dup(2))
+        request = json.dumps([[str(word) for word in words], os.getcwd(), dict(env), 1 if output == "stdout" else 2])
         with self._lock, self._adopting(), open(write, "w"):
             socket.send_fds(self._channel, [request.encode()], [write])
             pid = int(self._channel.recv(100))
             assert self._channel.recv(100) == b"ended"
-        return ForkedProcess(pid, open(read))
+        return ForkedProcess(pid, **({output: open(read)} if output else {}))
 
     @contextmanager
     def _adopting(self):
@@ -170,3 +179,12 @@ class Starter:
     def close(self):
         self._channel.close()
         self._process.wait()
+
+
+@cache
+def starter():
+    """Return what starts scripts that have imported every plugin, which is most of what the start of a gateway takes."""
+    plugins = [entry.module for entry in entry_points(group="evframe")]
+    made = Starter("evframe.cli", "aiohttp.web", "uvloop", *plugins)
+    atexit.register(made.close)
+    return made

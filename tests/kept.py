@@ -4,14 +4,12 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 from evframe_journal.frames import Frame
-from processes import bound
+from forks import starter
 
 import evframe
 from evframe.testing import until
@@ -71,40 +69,6 @@ async def delivered(events):
     await until(is_done)
 
 
-PROGRAM = """
-import asyncio, json, sys
-import evframe
-
-async def main(path, first, rate, most):
-    async with evframe.EventInterface.from_toml(path) as events:
-        number, safe, safely, loop = first, first, set(), asyncio.get_running_loop()
-        due = loop.time()
-
-        def raise_one(number):
-            def done(reasons):
-                if reasons[0] in {None, "stored"}:
-                    safely.add(number)
-
-            events.raise_event_and_tell("E_TEST", {"n": number}, done, until="stored")
-
-        while number < first + most:
-            for _ in range(max(1, rate // 100)):
-                raise_one(number)
-                number += 1
-            while safe in safely:
-                safely.discard(safe)
-                safe += 1
-            print(number, safe, flush=True)
-            due += 0.01
-            await asyncio.sleep(max(0, due - loop.time()))
-        while events.statistics[0].depth:
-            await asyncio.sleep(0.01)
-        print(json.dumps(events.statistics[0].reasons), flush=True)
-
-asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))
-"""
-
-
 class Gateway:
     """A process that raises events for a kept subscriber, and ends when all are delivered.
 
@@ -121,9 +85,8 @@ class Gateway:
     def __init__(self, path, first, most, rate=500):
         self.first = self.next = self.safe = first
         self.last = None
-        words = bound(sys.executable, "-c", PROGRAM, path, str(first), str(rate), str(most))
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment)
+        words = (Path(__file__).with_name("kept_gateway.py"), path, first, rate, most)
+        self.process = starter().start(*words, env=os.environ, output="stdout")
         self._thread = threading.Thread(target=self._read)
         self._thread.start()
 

@@ -7,12 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 from evframe_client import Client
-from forks import Starter
+from forks import starter
 from processes import bound
 
 BIN = Path(sys.executable).parent
@@ -70,17 +69,8 @@ class Gateway:
         return code
 
 
-@pytest.fixture(scope="session")
-def starter():
-    """Start scripts that have imported every plugin, which is most of what the start of a gateway takes."""
-    plugins = [entry.module for entry in entry_points(group="evframe")]
-    starter = Starter("evframe.cli", "aiohttp.web", "uvloop", *plugins)
-    yield starter
-    starter.close()
-
-
 @pytest.fixture
-def gateway(tmp_path, request):
+def gateway(tmp_path):
     """Start gateways: `gateway(toml)`, at a port of their own or at a given one; *command* stands for `evframe`."""
     running = []
 
@@ -89,7 +79,7 @@ def gateway(tmp_path, request):
         file.write_text(f'[plugins.mi-http]\nbind = "127.0.0.1:{port}"\n' + toml)
         words, env = ("run", "-c", str(file)), {**os.environ, "PYTHONUNBUFFERED": "1"}
         if command is None:
-            process = request.getfixturevalue("starter").start(BIN / "evframe", *words, env=env)
+            process = starter().start(BIN / "evframe", *words, env=env, output="stderr")
         else:
             process = subprocess.Popen(bound(*command, *words), stderr=subprocess.PIPE, text=True, env=env)
         running.append(Gateway(process))

@@ -8,6 +8,7 @@ import sqlite3
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from evframe_client import Client, ManagementError
 from evframe_files.database import DatabaseFile, transaction
 from evframe_journal.file import KIND
 from evframe_journal.letters import Bounds, Changes, LetterTable
-from processes import child, until
+from forks import starter
+from processes import until
 
 LETTERS = int(os.environ.get("EVFRAME_REPLAYS", "2000"))
 KILLS = 4 if LETTERS <= 2000 else 20
@@ -76,6 +78,16 @@ def answers(client):
         return None
 
 
+@contextmanager
+def running(config):
+    """Yield a gateway with this configuration."""
+    with starter().start(EVFRAME, "run", "-c", config, env=os.environ) as gateway:
+        try:
+            yield gateway
+        finally:
+            gateway.kill()
+
+
 @pytest.mark.timeout(120 + LETTERS / 200)
 def test_a_kill_loses_no_letter(tmp_path, peer):
     """After each kill, every letter has arrived or is in the file; in the end all have arrived, and nothing is kept."""
@@ -93,7 +105,7 @@ path = "{path}"
     client = Client(f"unix:{tmp_path}/mi.sock", timeout_s=20)
     numbers = set(range(LETTERS))
     for _ in range(KILLS):
-        with child(EVFRAME, "run", "-c", str(config)) as gateway:
+        with running(config) as gateway:
             until(lambda: answers(client) is not None)
             client.call("dead_letters:replay", {"socket": "*", "rate": max(1000, LETTERS // 5)})
             wanted = len(peer.numbers) + chance.randrange(1, LETTERS // KILLS + 1)
@@ -102,7 +114,7 @@ path = "{path}"
             gateway.wait()
         assert kept_in(path) | set(peer.numbers) == numbers
     assert kept_in(path)
-    with child(EVFRAME, "run", "-c", str(config)) as gateway:
+    with running(config) as gateway:
         until(lambda: answers(client) is not None)
         client.call("dead_letters:replay", {"socket": "*", "rate": 100_000})
         until(lambda: answers(client)["Replays"][0]["state"] == "over", 60 + LETTERS / 200)
