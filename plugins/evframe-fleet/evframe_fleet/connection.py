@@ -51,6 +51,7 @@ class Connection:
         self._places = places
         self._made = made
         self._limit_s = options.connect_timeout_ms / 1000
+        self._machine = machine
         self.writer = Writer(options, places, made)
         """Writes both topics."""
         self.tail = Tail(options, places, made, machine.lease_read, next_lease)
@@ -91,12 +92,21 @@ class Connection:
     async def _take_part(self, on_connected: Callable[[], None]) -> None:
         """Join the group, once all leases are read."""
         await self.tail.wait_until_read(self._limit_s)
+        self._check_group(is_new=True)
         on_connected()
         await asyncio.gather(self.catch_up.run(), self.membership.run())
+
+    def _check_group(self, *, is_new: bool) -> None:
+        """Fail when members of another group deliver; of groups that have begun at once, one continues."""
+        other, own, topic = self._machine.other_group, self._options.group_id, self._options.events_topic
+        if other is not None and (is_new or other < own):
+            expected = f"expected the group_id of the members that have it, {other!r}"
+            raise TopicError(f"topic {topic!r}: {expected}, got {own!r}")
 
     async def _watch(self) -> None:
         """Fail when the brokers have not answered for long: they may be elsewhere."""
         while True:
+            self._check_group(is_new=False)
             answered_at = max(self.writer.answered_at, self.membership.answered_at)
             if time.monotonic() > answered_at + GIVE_UP_S:
                 self._places.forget()

@@ -134,6 +134,10 @@ class Machine(Protocol):
 
     # What the log calls
 
+    @property
+    def other_group(self) -> str | None:
+        """The group that has partitions of the same topic beside this one, so that both would deliver everything."""
+
     def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
         """Take the next record of the leases topic, from its beginning on; those of this gateway included."""
 

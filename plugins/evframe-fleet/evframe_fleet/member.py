@@ -81,6 +81,11 @@ class Member:
         self._is_committing = False
         self._on_left: Callable[[], None] | None = None
 
+    @property
+    def other_group(self) -> str | None:
+        """See `evframe_fleet.log.Machine.other_group`."""
+        return self.presence.other_group
+
     # What the gateway calls
 
     def open(self, subscriber: Subscriber, room: int, wake: Callable[[], None]) -> ShardQueue:

@@ -62,7 +62,7 @@ class Options:
     brokers: str = attrs.field(default="", validator=_brokers)
     """The Kafka of the fleet, `host:port,…`; the port is 9092 where none is given. Without it, there is no fleet."""
     group_id: str = "evframe"
-    """The consumer group whose members share the partitions: all gateways of the fleet have the same."""
+    """The consumer group whose members share the partitions: all gateways with one `events_topic` have the same."""
     leases_topic: str = "evframe.leases"
     """The topic of the subscriptions; it is made if it is missing."""
     events_topic: str = attrs.field(default="evframe.events", validator=_other_topic)

@@ -91,7 +91,13 @@ class FleetPlugin:
             room=room,
             on_room=lambda: context.roster.scheduler.room.announce(),  # noqa: PLW0108 there is no roster yet
             is_local=sharing.is_local if options.local else None,
-            about={"name": options.name, "host": gethostname(), "pid": os.getpid()},
+            about={
+                "name": options.name,
+                "host": gethostname(),
+                "pid": os.getpid(),
+                "group": options.group_id,
+                "topic": options.events_topic,
+            },
         )
         machine = Member(settings, broker, sharing, soon=self._call_soon)
         status = Status(name, options=options, context=context, room=room, machine=machine, broker=broker)

@@ -59,6 +59,16 @@ class Presence:
         later = [name for name, at in self._read_at.items() if at > self._begun_at and self.is_alive(name)]
         return [name for name in later if name != self._parts.settings.name and members[name].get("name") == own]
 
+    @property
+    def other_group(self) -> str | None:
+        """The consumer group of a living member that has partitions of the same topic in another group, if there is."""
+        own = self._parts.settings.about
+        for name, each in self._parts.table.members.items():
+            is_other = each.get("topic") == own.get("topic") and each.get("group") != own.get("group")
+            if is_other and each.get("partitions") and self.is_alive(name):
+                return str(each["group"])
+        return None
+
     def write(self, owned: Sequence[int]) -> None:
         """Write which partitions this gateway has, when that has changed or it is time; forget who is long gone."""
         parts = self._parts

@@ -30,6 +30,7 @@ class Script:
         self.revocations = []
         self.losses = []
         self.hangs = False
+        self.other_group = None
         self.due = []
         self.broker = None
         self.on_frame = lambda *_: None
@@ -313,6 +314,29 @@ async def test_without_a_cluster_the_reason_is_reported(resolver):
             assert set(one.reports) == {"refused"}
             assert await put(one.broker.put_frame, 0, b"") is None
             assert await put(one.broker.read_again, 0, 0, 1) is None
+
+
+async def test_another_group_with_the_partitions_is_reported(kafka, resolver):
+    """Two groups would both deliver everything: a gateway that finds another one takes no part, and says so."""
+    options = options_of(kafka.port, retry_timeout_ms=10)
+    other = chr(ord(options.group_id[0]) + 1)  # which comes behind the own one
+    async with running(options, resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        one.other_group = other
+        await one.broker.leave()
+        assert one.reports == [None]
+    async with running(options, resolver) as two:
+        two.other_group = other
+        await until(lambda: len(two.reports) >= 2)
+        topic = f"topic {options.events_topic!r}"
+        assert (
+            two.reports[0]
+            == f"{topic}: expected the group_id of the members that have it, {other!r}, got {options.group_id!r}"
+        )
+        two.other_group = None
+        await until(lambda: len(two.owned) == 4)
+        two.other_group = "!"
+        await until(lambda: two.losses)
 
 
 async def test_a_login_that_is_refused_is_no_lost_connection(kafka, resolver):

@@ -279,3 +279,24 @@ def test_gateways_with_one_name_know_of_each_other():
     quiet(world, 4)
     assert third.member.presence.is_alive(other.name)
     assert third.member.presence.namesakes == [one.name]
+
+
+def test_a_member_of_another_group_is_found_while_it_has_partitions():
+    """One of another topic, or that has none or is dead, does not matter."""
+    world = World(1)
+    one, other = world.running
+    for process, group in ((one, "a"), (other, "b")):
+        process.member._parts.settings.about.update(group=group, topic="events")
+    quiet(world, 4)
+    assert (one.member.other_group, other.member.other_group) == ("b", "a")
+
+    other.member._parts.settings.about["topic"] = "others"
+    quiet(world, 4)
+    assert one.member.other_group is None
+
+    other.member._parts.settings.about["topic"] = "events"
+    quiet(world, 4)
+    assert one.member.other_group == "b"
+    world.kill(other, 0)
+    quiet(world, 10)
+    assert one.member.other_group is None
