@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -184,7 +184,17 @@ class Starter:
 @cache
 def starter():
     """Return what starts scripts that have imported every plugin, which is most of what the start of a gateway takes."""
+    assert threading.current_thread() is threading.main_thread()  # at the end of another one, the kernel would kill it
     plugins = [entry.module for entry in entry_points(group="evframe")]
     made = Starter("evframe.cli", "aiohttp.web", "uvloop", *plugins)
     atexit.register(made.close)
     return made
+
+
+@cache
+def commands():
+    """Return a function like `subprocess.run` for `evframe`, in processes that have imported its commands."""
+    assert threading.current_thread() is threading.main_thread()  # as above
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(forked("evframe.cli", *(entry.module for entry in entry_points(group="evframe"))))

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
 import pytest
 from evframe_client import AsyncClient, Client, ManagementError, subscriptions
+from forks import commands
 from processes import bound
 
 import evframe
@@ -244,12 +246,14 @@ async def test_over_ipv6():
                 assert await received(subscription, 1) == [("T_A", {"n": 6})]
 
 
-def command(*words):
-    return subprocess.run([EVFRAME, *words], capture_output=True, text=True, timeout=50, check=False)
+@pytest.fixture
+def command():
+    """Return what runs `evframe` with some words."""
+    return partial(commands(), EVFRAME)
 
 
 @pytest.mark.parametrize(("plugin", "table", "url"), REACHED)
-async def test_every_interface(tmp_path, plugin, table, url):
+async def test_every_interface(tmp_path, command, plugin, table, url):
     """A gateway is managed over each interface alike: by the library, by the command line, by URL and by configuration."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
@@ -295,7 +299,7 @@ async def test_every_interface(tmp_path, plugin, table, url):
         )
 
 
-async def test_token_over_tls(tmp_path):
+async def test_token_over_tls(tmp_path, command):
     """An interface with a token and TLS is used by whoever has the token and trusts the certificate."""
     words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
     words += ["-addext", "subjectAltName=DNS:localhost", "-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/cert"]
