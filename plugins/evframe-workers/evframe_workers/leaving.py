@@ -42,12 +42,12 @@ async def leave(
     settle_s = min(_SETTLE_S, timeout_s / 2) if context.host.is_running else 0.0  # the end has waited for all outcomes
     try:
         await asyncio.gather(*(process.drain(timeout_s, settle_s) for process in processes))
-    finally:
+    finally:  # also when this takes longer than a reload permits
         for ledger in ledgers.values():
             ledger.take_back()
-    if context.host.is_running:  # a reload has removed the plugin
-        for subscriber, ledger in ledgers.items():
-            _hand_back(context, subscriber, ledger)
+        if context.host.is_running:  # a reload has removed the plugin
+            for subscriber, ledger in ledgers.items():
+                _hand_back(context, subscriber, ledger)
 
 
 def _hand_back(context: PluginContext, subscriber: Subscriber, ledger: Ledger) -> None:

@@ -258,8 +258,9 @@ class WorkerProcess:
         """
         if self.process is None:
             return
-        if self._connection is None or self._connection.transport is None:
+        transport = None if self._connection is None else self._connection.transport
+        if transport is None or transport.is_closing():  # it has ended by itself
             timeout_s = 0.0
         else:
-            self._connection.transport.write(messages.packed(messages.DRAIN, b"%g" % settle_s))
+            transport.write(messages.packed(messages.DRAIN, b"%g" % settle_s))
         await self._end(timeout_s)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
 from contextlib import suppress
 
@@ -201,6 +202,22 @@ async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away
             counters = front.counters(text)
             assert (counters.raised, counters.delivered, counters.failed) == (5, 5, 0)
     assert numbers == list(range(5))
+
+
+async def test_a_reload_without_the_plugin_takes_over_from_a_worker_that_hangs(workers, receiver, tmp_path):
+    """A worker that is stopped is killed, and the process delivers what it had, though this takes longer than a drain."""
+    async with workers(1, "[core]\ndrain_timeout_s = 0.3") as front:
+        front.subscribe_event("E_TEST", receiver.udp)
+        await front.ready()
+        (pid,) = front.pids
+        os.kill(pid, signal.SIGSTOP)
+        report = asyncio.create_task(front.raise_event_and_wait("E_TEST", {"n": 0}))
+        await asyncio.sleep(0)
+        path = tmp_path / "evframe.toml"
+        path.write_text(path.read_text().replace("disable = [", 'disable = ["workers", '))
+        front.events.reload()
+        assert (await report)[0].delivered
+        assert receiver.numbers == [0]
 
 
 async def test_the_front_keeps_what_only_it_can_deliver(workers, receiver):
