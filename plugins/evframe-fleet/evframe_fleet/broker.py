@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,19 +35,27 @@ class Broker:
         options: of the fleet.
         resolver: looks up the names of brokers.
         report: called with why the cluster cannot be used, and with None when it can.
+        get_ready: awaited when all leases were read for the first time, before this gateway takes part.
     """
 
-    def __init__(self, options: Options, resolver: Resolver, report: Callable[[str | None], None]) -> None:
+    def __init__(
+        self,
+        options: Options,
+        resolver: Resolver,
+        report: Callable[[str | None], None],
+        get_ready: Callable[[], Awaitable[None]],
+    ) -> None:
         self._options = options
         self._resolver = resolver
         self._report = report
+        self._get_ready = get_ready
         self._places = Places(options.endpoints, resolver, by_name=options.is_encrypted)
         self._library = LateModule("evframe_fleet.connection")
         self._tokens: Tokens | None = None
         self.connection: Connection | None = None
         """The present one."""
         self.is_connected = asyncio.Event()
-        """Whether this gateway has ever read all leases, and taken part."""
+        """Whether this gateway has ever read all leases."""
         self._is_taking_part = False
         self._next_lease = 0
         self._early: list[tuple[Callable[..., None], Any]] = []  # calls before there is a loop
@@ -127,7 +135,7 @@ class Broker:
                 connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
                 self.connection = connection
                 try:
-                    await connection.run(self._take_part)
+                    await connection.run(self._on_leases)
                 finally:
                     self.connection = None
                     await connection.close()
@@ -141,10 +149,13 @@ class Broker:
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
             await asyncio.sleep(delay_s(attempt, cap_s))
 
-    def _take_part(self) -> None:
+    async def _on_leases(self) -> None:
+        is_first = not self.is_connected.is_set()
         self._is_taking_part = True
         self.is_connected.set()
         self._report(None)
+        if is_first:
+            await self._get_ready()
 
     async def _problem(self, library: Any, error: BaseException) -> str:
         """Return why the cluster cannot be used: a word, or a sentence about a topic."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,11 +61,11 @@ class Connection:
         self.catch_up = CatchUp(options, places, made)
         """Reads events again."""
 
-    async def run(self, on_connected: Callable[[], None]) -> None:
+    async def run(self, get_ready: Callable[[], Awaitable[None]]) -> None:
         """Work until something fails.
 
         Args:
-            on_connected: called when all leases are read, and this gateway takes part.
+            get_ready: called when all leases are read; this gateway joins the group when it ends.
 
         Raises:
             TopicError: if a topic cannot be used.
@@ -75,7 +75,7 @@ class Connection:
         async with asyncio.timeout(3 * self._limit_s):
             await Topics(self._options, self._places).prepare(self._made, self._limit_s)
         await self.writer.start()
-        parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(on_connected))
+        parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(get_ready))
         work = [*map(asyncio.ensure_future, parts)]
         try:
             over, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
@@ -89,11 +89,11 @@ class Connection:
                 if not each.cancelled():
                     each.exception()  # of one that has failed, too
 
-    async def _take_part(self, on_connected: Callable[[], None]) -> None:
+    async def _take_part(self, get_ready: Callable[[], Awaitable[None]]) -> None:
         """Join the group, once all leases are read."""
         await self.tail.wait_until_read(self._limit_s)
         self._check_group(is_new=True)
-        on_connected()
+        await get_ready()
         await asyncio.gather(self.catch_up.run(), self.membership.run())
 
     def _check_group(self, *, is_new: bool) -> None:

@@ -25,6 +25,7 @@ from evframe_fleet.options import Options as FleetOptions
 from evframe_fleet.settings import Settings
 from evframe_fleet.sharing import Sharing, is_lasting
 from evframe_fleet.status import Status
+from evframe_fleet.warming import warm_up
 
 if TYPE_CHECKING:
     from evframe import Socket
@@ -56,6 +57,7 @@ class FleetPlugin:
         self._status: Status | None = None
         self._soon: list[Callable[[], None]] | None = []  # before there is a loop
         self._work: list[asyncio.Future[None]] = []
+        self._is_started = asyncio.Event()
 
     @property
     def opens_all_queues(self) -> bool:
@@ -79,7 +81,7 @@ class FleetPlugin:
         name = f"{options.name}-{secrets.token_hex(4)}"  # a process that is started again is another member
         room = Room(options.memory_bytes)
         sharing = Sharing(options, context)
-        broker = Broker(options, context.resolver, lambda problem: status.report(problem))  # noqa: PLW0108 it comes later
+        broker = Broker(options, context.resolver, lambda problem: status.report(problem), self._get_ready)  # noqa: PLW0108 it comes later
         settings = Settings(
             name=name,
             partitions=options.partitions,
@@ -169,7 +171,14 @@ class FleetPlugin:
         if self._broker is not None:
             if not self._work:
                 raise ValueError("brokers: expected a restart, because the subscribers have other queues already")
+            self._is_started.set()
             context.spawn(self._stay(self._broker))
+
+    async def _get_ready(self) -> None:
+        """Connect where that takes long, before others stop to deliver what this gateway takes over."""
+        assert self._context is not None
+        await self._is_started.wait()
+        await warm_up(self._context)
 
     async def _stay(self, broker: Broker) -> None:
         """Wait for the end; then records are still written, and leases read, until `stop`."""

@@ -35,6 +35,9 @@ class Script:
         self.broker = None
         self.on_frame = lambda *_: None
 
+    async def get_ready(self):
+        assert not self.owned
+
     def lease_read(self, offset, key, value):
         self.leases.append((offset, key, value))
 
@@ -82,7 +85,7 @@ async def resolver():
 async def running(options, resolver):
     """Run a broker with a script, and end both."""
     script, reports = Script(), []
-    script.broker = broker = Broker(options, resolver, reports.append)
+    script.broker = broker = Broker(options, resolver, reports.append, script.get_ready)
     script.reports = reports
     task = asyncio.ensure_future(broker.run(script))
     try:

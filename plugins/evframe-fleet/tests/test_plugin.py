@@ -34,9 +34,10 @@ class Gateways:
         self.transports = []
 
     @asynccontextmanager
-    async def one(self, *subscriptions, early=(), **changed):
-        """Run a gateway; *early* are sockets that are subscribed before it runs."""
+    async def one(self, *subscriptions, early=(), connect=None, **changed):
+        """Run a gateway; *early* are sockets that are subscribed before it runs, *connect* gets the batches of `a`."""
         memory = MemoryTransport()
+        memory.when("a", connect)
         self.transports.append(memory)
         config = Config(core=CoreOptions(drain_timeout_s=3), subscriptions=list(subscriptions))
         plugins = {
@@ -145,6 +146,27 @@ async def test_each_event_arrives_once_wherever_it_is_raised(gateways):
         assert sorted(got) == list(range(502))
         assert [n for n in got if n % 2 == 0 and n < 500] == list(range(0, 500, 2))
         assert [n for n in got if n % 2 == 1 and n < 500] == list(range(1, 500, 2))
+
+
+async def test_a_gateway_connects_before_it_takes_over(gateways):
+    """What takes long with the first batch, such as the import of a library, is done while others still deliver."""
+    begun, is_connected = asyncio.Event(), asyncio.Event()
+
+    async def connect(_):
+        begun.set()
+        await is_connected.wait()
+
+    async with gateways.one() as one:
+        await joined(one)
+        await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=100)
+        async with gateways.one(connect=connect) as two:
+            await begun.wait()
+            found = (await ask(one, "fleet:status"))["result"]
+            assert [len(each["partitions"]) for each in found["Members"] if each["name"] == found["Name"]] == [8]
+            is_connected.set()
+            await joined(one, two)
+            listed = (await ask(two, "subscribers_list", event="E_A"))["result"]["Event"]["Subscribers"]
+            assert [each["state"] for each in listed] == ["unknown"]
 
 
 async def test_a_subscriber_that_is_away_is_served_by_the_next_owner(gateways):
