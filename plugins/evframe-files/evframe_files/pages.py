@@ -144,7 +144,7 @@ class _Pages:
             self._changed |= changed
             self._count = count
         first = self._changed.get(1, first)
-        self._usable = self._size - (first[20] if first.startswith(_MAGIC) else 0)
+        self._usable = self._size - (first[20] if first.startswith(_MAGIC) and len(first) >= _HEADER_BYTES else 0)
 
     def _read(self, at: int, size: int) -> bytes:
         try:

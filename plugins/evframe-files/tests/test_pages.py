@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from evframe_files import pages
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 PAGE = 4096
@@ -108,6 +108,7 @@ places = st.integers(0, 2**32)
 
 @settings(max_examples=200, deadline=None)
 @given(cut=places, changes=st.lists(st.tuples(places, st.binary(max_size=8)), max_size=20), log=st.binary(max_size=100))
+@example(cut=16, changes=[], log=b"")  # the name of the format alone
 def test_any_damage(tmp_path_factory, image, cut, changes, log):
     """Whatever a file has become, reading what can be read of it ends without an error."""
     _, raw = image()
