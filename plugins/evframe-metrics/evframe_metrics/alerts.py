@@ -101,7 +101,7 @@ ALERTS: Final = (
     ),
     Alert(
         "EvframeFleetEventsLost",
-        'increase(evframe_plugin_counts_total{group="fleet",name=~"lost_damaged|lost_retention"}[5m]) > 0',
+        'increase(evframe_plugin_counts_total{group="fleet",name=~"lost_.+",name!="lost_unsubscribed"}[5m]) > 0',
         0,
         "critical",
         "events of the fleet are lost at {{ $labels.instance }}: {{ $labels.name }}",
