@@ -62,11 +62,11 @@ async def test_end_that_is_sure(how):
 
 
 def test_the_tests_of_a_broker_are_known(request):
-    """Every test of this session that takes a broker is kept together with others that do, and no other test is."""
+    """Every test of this session that takes a broker or a browser is kept together with others that do, and no other test is."""
     scheduling = pytest.importorskip("brokers.scheduling", reason="pytest-xdist is not installed")
     for item in request.session.items:
-        takes = {"rabbitmq", "kafka"} & set(getattr(item, "fixturenames", ()))
-        assert scheduling.broker_of(item.nodeid) == min(takes, default=None), item.nodeid
+        takes = [each for each in ("kafka", "rabbitmq", "look") if each in getattr(item, "fixturenames", ())]
+        assert scheduling.broker_of(item.nodeid) == next(iter(takes), None), item.nodeid
 
     faults = "tests/test_faults.py::TestFaults::test_faults_of_the_broker_lose_nothing"
     assert scheduling.broker_of(f"plugins/evframe-kafka/{faults}[kill]") == "kafka"
