@@ -343,3 +343,12 @@ def test_no_circle_of_imports():
     imported = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
 
     TopologicalSorter(imported).prepare()  # raises an error that has the circle
+
+
+def test_the_least_version_of_tls():
+    """Each connection of the packages is encrypted as `evframe_wire.tls` does it, which wants TLS 1.2 at least."""
+    sources = [*ROOT.glob("evframe/**/*.py"), *ROOT.glob("plugins/*/evframe_*/**/*.py")]
+    made = re.compile(r"create_default_context|PROTOCOL_TLS_SERVER")
+
+    found = [path for path in sources if made.search(path.read_text())]
+    assert found == [ROOT / "plugins" / "evframe-wire" / "evframe_wire" / "tls.py"]

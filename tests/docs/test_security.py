@@ -4,13 +4,14 @@ import os
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from processes import child
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "security.md").read_text()
-UNIT = ROOT / "plugins" / "evframe-systemd" / "evframe_systemd" / "evframe.service"
+UNIT = files("evframe_systemd") / "evframe.service"
 
 
 def bound_sockets(pid):
@@ -53,12 +54,3 @@ def test_the_options_of_the_page():
 
     assert len(set(words)) >= 15
     assert [word for word in words if f"`{word}`" not in known] == []
-
-
-def test_the_least_version_of_tls():
-    """Each connection of the packages is encrypted as `evframe_wire.tls` does it, which wants TLS 1.2 at least."""
-    sources = [*ROOT.glob("evframe/**/*.py"), *ROOT.glob("plugins/*/evframe_*/**/*.py")]
-    made = re.compile(r"create_default_context|PROTOCOL_TLS_SERVER")
-
-    found = [path for path in sources if made.search(path.read_text())]
-    assert found == [ROOT / "plugins" / "evframe-wire" / "evframe_wire" / "tls.py"]

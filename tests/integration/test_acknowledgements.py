@@ -118,8 +118,9 @@ async def test_a_client_waits_until_its_event_is_stored(gateway, monkeypatch):
     gateway.subscribe("away", is_kept=True)
     assert (await gateway.ask(event="E_A", params={"n": 1}, until="stored"))["result"] == "OK"
     assert gateway.kept() == 1
-    monkeypatch.setattr(evi, "_WAIT_S", 0.05)
-    error = (await gateway.ask(event="E_A", params={"n": 2}, until="delivered"))["error"]
+    with monkeypatch.context() as short:
+        short.setattr(evi, "_WAIT_S", 0.05)
+        error = (await gateway.ask(event="E_A", params={"n": 2}, until="delivered"))["error"]
     assert (error["code"], error["message"], error["data"]) == (500, "Event not delivered", "pending")
     assert (await gateway.ask(event="E_A", params={"n": 3}))["result"] == "OK"
     gateway.subscribe("refusing", is_kept=False)
