@@ -66,7 +66,7 @@ class Channel(EventDefinition):
         """The subscribers of this event, the newest first."""
         targets = self._targets
         if targets is None:
-            targets = (*reversed(self.leases), *self.consumers)
+            targets = (*list(self.leases)[::-1], *self.consumers)
             reads_params = any(subscriber.transport.limits.reads_params for subscriber in targets)
             self.reads_params = reads_params or self.select is not None
             if self.select is None:
@@ -79,7 +79,7 @@ class Channel(EventDefinition):
             return ((event, self.targets),)
         rest = self._rest
         if rest is None:
-            others = (each.subscriber for each in reversed(self.leases.values()) if not each.policy.is_selective)
+            others = (each.subscriber for each in list(self.leases.values())[::-1] if not each.policy.is_selective)
             rest = self._rest = (*others, *self.consumers)
         return ((event, rest), *self.select(event))
 

@@ -14,7 +14,9 @@ def make(folder, name="certificate", subject="localhost", issuer=None):
     certificate, key, both = (folder / f"{name}{end}.pem" for end in ("", "-key", "-both"))
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={subject}"]
     words += ["-addext", f"subjectAltName=DNS:{subject}", "-keyout", key, "-out", certificate]
-    if issuer is not None:
+    if issuer is None:
+        words += ["-addext", "keyUsage=digitalSignature,keyEncipherment,keyCertSign,cRLSign"]  # for Python 3.13
+    else:
         words += ["-CA", issuer, "-CAkey", issuer, "-addext", "basicConstraints=CA:FALSE"]
     subprocess.run(["openssl", *words], check=True, capture_output=True, timeout=60)
     both.write_text(key.read_text() + certificate.read_text())

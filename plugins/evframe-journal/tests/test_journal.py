@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import types
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -137,7 +137,7 @@ async def test_kill_loses_nothing_that_is_on_disk(tmp_path, reader):
 
 def kept_in(path: Path) -> int:
     """Return how many events a file has, read beside the process that uses it."""
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         try:
             return database.execute("SELECT coalesce(sum(count), 0) FROM frames").fetchone()[0]
         except sqlite3.OperationalError:

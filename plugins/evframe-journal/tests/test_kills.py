@@ -91,7 +91,7 @@ def on_disk(path: Path) -> set[int]:
     """Return the numbers of the events that a file has, read beside the process that uses it."""
     if not path.exists():
         return set()
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
         try:
             bodies = [body for (body,) in database.execute("SELECT body FROM frames")]
         except sqlite3.OperationalError:  # it is being made

@@ -254,7 +254,9 @@ def test_nesting_is_bounded():
         for text in (b"", b'"]}"', b'"\\"}{\\"",'):
             deeper = b'{"a":' * depth + b"[" + text + EVENT + b"]" + b"}" * depth
             assert pieces_of(deeper + EVENT, range(0, len(deeper), 1000)) == [deeper, EVENT]
-            assert Splitter().read(deeper + EVENT) == [json.loads(EVENT)]
+            *read, last = Splitter().read(deeper + EVENT)  # later versions of Python read deeper values
+            assert last == json.loads(EVENT)
+            assert len(read) <= 1
             half = b"[" * depth + EVENT
             assert pieces_of(half) == [half]
             assert pieces_of(half + OTHER + OTHER) == [half, OTHER, OTHER]

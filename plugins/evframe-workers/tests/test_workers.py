@@ -196,9 +196,10 @@ async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away
             await until(lambda: not any(each.is_running for each in front.plugin.processes))
             assert front.counters(text).depth == 5
             peer.listen()
-            async with await asyncio.start_server(serve, sock=peer.dup()):
-                await until(lambda: len(numbers) == 5)
-                await front.settled()
+            server = await asyncio.start_server(serve, sock=peer.dup())
+            await until(lambda: len(numbers) == 5)
+            await front.settled()
+            server.close()  # to wait for the end of the connections, as `async with` does, would be for ever
             counters = front.counters(text)
             assert (counters.raised, counters.delivered, counters.failed) == (5, 5, 0)
     assert numbers == list(range(5))
