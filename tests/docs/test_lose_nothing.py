@@ -10,15 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from brokers.own import free_port
 from processes import bound, until
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/tutorials/lose-nothing.md"
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def connected(port):

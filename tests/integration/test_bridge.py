@@ -5,6 +5,7 @@ import socket
 import time
 
 import pytest
+from brokers.own import free_port
 from processes import until
 
 FORGETFUL = '[core]\nstate_path = ""\n'
@@ -32,11 +33,6 @@ def receiver():
 
 def received(receiver):
     return json.loads(receiver.recv(65536))
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def leases(remote):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from brokers.own import free_port
 from evframe_client import Client, ManagementError
 from processes import child, until
 
@@ -27,11 +28,6 @@ for number in range(len(names)):
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(names)), LISTEN_FDNAMES=":".join(names))
 os.execv(words[0], words)
 """
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(params=["udp", "unix", "tcp"])

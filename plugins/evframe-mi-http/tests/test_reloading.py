@@ -9,6 +9,7 @@ import subprocess
 from contextlib import asynccontextmanager
 
 import pytest
+from brokers.own import free_port
 from evframe_mi_http import Options
 
 import evframe
@@ -82,13 +83,6 @@ def site(tmp_path):
 @pytest.fixture
 def paths(tmp_path):
     return str(tmp_path / "first"), str(tmp_path / "second")
-
-
-def free_port():
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
 
 
 async def refused(address):

@@ -5,6 +5,7 @@ import re
 import socket
 
 import pytest
+from brokers.own import free_port
 from evframe_web import Options, Web
 
 import evframe
@@ -18,11 +19,6 @@ def config(tmp_path):
 
 def table(text=""):
     return f"[plugins.web]\n{text}\n"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        return other.getsockname()[1]
 
 
 async def test_a_reload_moves_the_page(config, asking):
