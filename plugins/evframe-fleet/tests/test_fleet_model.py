@@ -25,9 +25,7 @@ def test_nothing_is_lost_and_nothing_is_delivered_by_two(part):
 def test_events_wait_for_a_subscriber_that_their_owner_cannot_make_yet():
     """A lease that is in the topic has not ended: its events are read again when the gateway has the subscriber."""
     world = World(1)
-    for _ in range(4):
-        world.advance(0.5)
-        world.settle_down()
+    quiet(world, 2)
     owner = world.broker.owner[shard_of(SOCKETS[0], PARTITIONS)]
     other = next(process for process in world.processes if process is not owner)
     refused = []
@@ -49,40 +47,40 @@ def test_events_wait_for_a_subscriber_that_their_owner_cannot_make_yet():
     assert not world.lost
 
 
-def _behind(world):
-    """Have a subscriber that more partitions move be away, and one event more than it has room for."""
-    (socket, *_) = [each for each in SOCKETS if shard_of(each, PARTITIONS) != shard_of(each, PARTITIONS + 1)]
-    _quiet(world)
-    world.subscribe(world.processes[0], socket, 0)
-    _quiet(world)
-    world.away.add(socket)
-    for _ in range(ROOM + 1):
-        world.raise_event(world.processes[0])
-    _quiet(world)
-    return socket
-
-
-def _quiet(world):
-    for _ in range(8):
+def quiet(world, seconds):
+    """Let time pass in which nothing happens but what is due."""
+    for _ in range(2 * seconds):
         world.advance(0.5)
         world.settle_down()
 
 
-def test_what_waits_when_partitions_are_added_comes_before_what_is_raised_then():
-    """An event is delivered from the partition that it was written to, also where both have one owner."""
+def grown_world():
+    """Return a world with a partition more, and a subscriber that it has moved: away, with more events than room."""
+    (socket, *_) = [each for each in SOCKETS if shard_of(each, PARTITIONS) != shard_of(each, PARTITIONS + 1)]
     world = World(1)
-    socket = _behind(world)
-    world.grow()
-    world.start()
-    _quiet(world)
+    quiet(world, 4)
+    world.subscribe(world.processes[0], socket, 0)
+    quiet(world, 4)
+    world.away.add(socket)
     for _ in range(ROOM + 1):
         world.raise_event(world.processes[0])
-    _quiet(world)
+    quiet(world, 4)
+    world.grow()
+    world.start()
+    quiet(world, 4)
+    return world, socket
+
+
+def test_what_waits_when_partitions_are_added_comes_before_what_is_raised_then():
+    """An event is delivered from the partition that it was written to, also where both have one owner."""
+    world, socket = grown_world()
+    for _ in range(ROOM + 1):
+        world.raise_event(world.processes[0])
+    quiet(world, 4)
     assert not any(world.deliveries.values())
 
     world.away.clear()
-    for _ in range(4):
-        _quiet(world)
+    quiet(world, 16)
 
     found = {number: [at for at, *_ in world.deliveries[number, socket]] for number in range(2 * ROOM + 2)}
     assert all(map(len, found.values()))
@@ -93,18 +91,13 @@ def test_what_waits_when_partitions_are_added_comes_before_what_is_raised_then()
 
 def test_the_end_of_a_subscriber_settles_what_waits_in_all_partitions():
     """What it has left in the partition of its socket, and in the one before partitions were added, is not kept."""
-    world = World(1)
-    socket = _behind(world)
-    world.grow()
-    world.start()
-    _quiet(world)
+    world, socket = grown_world()
     world.raise_event(world.processes[0])
-    _quiet(world)
+    quiet(world, 4)
     assert sorted(map(len, world.table.behind)) == [0, 1, 1]
 
     world.unsubscribe(world.processes[0], socket)
-    for _ in range(4):
-        _quiet(world)
+    quiet(world, 16)
 
     assert world.table.behind == [{}] * (PARTITIONS + 1)
 
@@ -112,9 +105,7 @@ def test_the_end_of_a_subscriber_settles_what_waits_in_all_partitions():
 def test_a_gateway_with_a_slow_clock_renews_and_ends():
     """What a client does behind what it knows holds, however far the clock of its gateway is behind the other one."""
     world = World(1)
-    for _ in range(4):
-        world.advance(0.5)
-        world.settle_down()
+    quiet(world, 2)
     fast, slow = world.processes[:2]
     fast.skew, slow.skew = 300.0, -300.0
 
@@ -135,9 +126,7 @@ def test_a_gateway_with_a_slow_clock_renews_and_ends():
 def test_no_batch_begins_within_the_margin():
     """A member without contact ceases to deliver earlier than the group excludes it, by the margin."""
     world = World(1)
-    for _ in range(4):
-        world.advance(0.5)
-        world.settle_down()
+    quiet(world, 2)
     owner = world.broker.owner[0]
     parts, partition = owner.member._parts, owner.member.partitions[0]
 
@@ -150,9 +139,7 @@ def test_no_batch_begins_within_the_margin():
 def test_a_partition_is_given_up_when_what_is_under_way_is_over():
     """The last positions are those behind the batches under way, which the next owner does not repeat."""
     world = World(1)
-    for _ in range(4):
-        world.advance(0.5)
-        world.settle_down()
+    quiet(world, 2)
     number = shard_of(SOCKETS[0], PARTITIONS)
     owner = world.broker.owner[number]
     world.subscribe(owner, SOCKETS[0], 0)
@@ -176,9 +163,7 @@ def test_a_partition_is_given_up_when_what_is_under_way_is_over():
 def test_a_member_that_was_killed_is_shown_as_dead():
     """Once its session is over, and it has had the time to say something again; those that live are shown as alive."""
     world = World(1)
-    for _ in range(4):
-        world.advance(0.5)
-        world.settle_down()
+    quiet(world, 2)
     one, other = world.running[:2]
     assert one.member.presence.is_alive(one.name)
     assert one.member.presence.is_alive(other.name)
@@ -214,12 +199,6 @@ def configured_world():
         world.subscribe(process, SOCKETS[0], 0, is_configured=True)
     quiet(world, 2)
     return world, f'["lease","E","{SOCKETS[0]}"]'
-
-
-def quiet(world, seconds):
-    for _ in range(2 * seconds):
-        world.advance(0.5)
-        world.settle_down()
 
 
 def test_a_configured_subscription_ends_with_the_last_gateway_that_has_it():
