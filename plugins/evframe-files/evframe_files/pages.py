@@ -108,8 +108,13 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
     return value << 8 | raw[at + 8], at + 9
 
 
+def _has_header(image: bytes) -> bool:
+    """Return whether a database begins with its whole header."""
+    return image.startswith(_MAGIC) and len(image) >= _HEADER_BYTES
+
+
 def _page_bytes(image: bytes) -> int:
-    size = _number(image, 16, 2) if image.startswith(_MAGIC) and len(image) >= _HEADER_BYTES else 0
+    size = _number(image, 16, 2) if _has_header(image) else 0
     size = 65536 if size == 1 else size
     return size if size >= 512 and size & (size - 1) == 0 else _PAGE_BYTES
 
@@ -144,7 +149,7 @@ class _Pages:
             self._changed |= changed
             self._count = count
         first = self._changed.get(1, first)
-        self._usable = self._size - (first[20] if first.startswith(_MAGIC) and len(first) >= _HEADER_BYTES else 0)
+        self._usable = self._size - (first[20] if _has_header(first) else 0)
 
     def _read(self, at: int, size: int) -> bytes:
         try:
