@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
 
 import pamqp.frame
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.body import ContentBody
 from pamqp.heartbeat import Heartbeat
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -130,9 +130,8 @@ async def test_confirmations_that_come_together_are_read_as_one():
     assert confirmed == {9: [(1, 2, True), (3, 3, False), (0, 9, True)], 11: [(10, 11, True)]}
 
 
-@asynccontextmanager
-async def confirming(answer):
-    """Yield the port of a peer that sends what *answer* returns for each piece of messages, given how many came."""
+def confirming(answer):
+    """Return a server that sends what *answer* returns for each piece of messages, given how many came."""
 
     async def serve(reader, writer):
         await reader.readexactly(8)
@@ -147,10 +146,8 @@ async def confirming(answer):
                     writer.write(pamqp.frame.marshal(HANDSHAKE[type(frame)], number))
                 count += isinstance(frame, ContentBody)
             writer.write(b"".join(pamqp.frame.marshal(frame, 1) for frame in answer(before + 1, count)))
-        writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1]
+    return StreamServer(serve)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -171,9 +168,9 @@ async def test_each_event_gets_the_outcome_that_its_confirmation_says(seed):
 
     reasons = {}
     transport = RabbitmqTransport()
-    async with confirming(answer) as port, evframe.EventInterface(plugins={"rabbitmq": transport}) as events:
+    async with confirming(answer) as server, evframe.EventInterface(plugins={"rabbitmq": transport}) as events:
         events.register_event("E_TEST")
-        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{port}/key")
+        events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{server.port}/key")
         for number in range(600):
             events.raise_event_and_tell("E_TEST", [number], lambda found, n=number: reasons.update({n: found[0]}))
             if not chance.randrange(40):
