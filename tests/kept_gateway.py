@@ -5,6 +5,7 @@ import json
 import sys
 
 import evframe
+from evframe.logs import set_up_logs
 
 
 async def main(path, first, rate, most):
@@ -35,4 +36,5 @@ async def main(path, first, rate, most):
 
 
 if __name__ == "__main__":
+    set_up_logs("info")  # with the reasons, which a test that fails shows
     asyncio.run(main(sys.argv[1], *map(int, sys.argv[2:])))

@@ -53,9 +53,6 @@ class FaultContract:
         del lease
         return BrokerFaults(broker, tries)
 
-    async def prepare(self, broker):
-        """Have the broker keep what it has when its process ends."""
-
     @pytest.fixture
     def own(self, broker):
         """Return a broker that can be stopped."""
@@ -106,7 +103,6 @@ class FaultContract:
     @pytest.mark.parametrize("fault", ["hang", "kill", "stop"])
     async def test_faults_of_the_broker_lose_nothing(self, own, name, fault):
         """What a broker has acknowledged is there when it is back; the rest has waited, and follows in order."""
-        await self.prepare(own)
         tries = Tries()
         limits = self.limits(500) if fault == "hang" else {}
         async with self.interface(tries, **limits) as events:
@@ -147,7 +143,6 @@ class IdleContract(FaultContract):
 
     async def test_broker_is_restarted_while_idle(self, own, name):
         """The first event after a restart without a notice is not lost."""
-        await self.prepare(own)
         async with self.interface(Tries()) as events:
             lease = events.subscribe_event("E_TEST", self.socket(own.port, name, lasting=True))
             assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered

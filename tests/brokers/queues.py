@@ -5,6 +5,7 @@ import json
 from contextlib import asynccontextmanager
 
 import aio_pika
+from brokers.rabbitmq import RabbitMQ
 
 
 @asynccontextmanager
@@ -15,9 +16,11 @@ async def channel_of(broker):
 
 
 async def make_queue(broker, name):
-    """Make a durable queue."""
+    """Make a durable queue, which survives a kill of a broker of our own that follows at once."""
     async with channel_of(broker) as channel:
         await channel.declare_queue(name, durable=True)
+    if isinstance(broker, RabbitMQ):  # not one that is given
+        await asyncio.to_thread(broker.keep)
 
 
 async def bodies_in(broker, name):

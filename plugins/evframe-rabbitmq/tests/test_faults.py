@@ -34,9 +34,6 @@ class TestFaults(IdleContract):
     async def numbers(self, broker, name):
         return await numbers_in(broker, name)
 
-    async def prepare(self, broker):
-        await asyncio.to_thread(broker.keep)
-
     async def test_leaving_while_the_memory_is_full_r2(self, rabbitmq, name):
         """R2: a broker that takes nothing, because its memory is full, is not waited for."""
         if not hasattr(rabbitmq, "evaluate"):
