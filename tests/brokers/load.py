@@ -122,14 +122,14 @@ class BrokerFaults:
 
 async def load(events, fault, times, count=COUNT):
     """Raise *count* events; *times* times on the way, *fault* holds while some of them are raised."""
-    step = count // times
-    faulty = min(FAULTY, step // 2)
-    for first in range(0, count, step):
-        middle = first + step // 2
+    faulty = min(FAULTY, count // times // 2)
+    for part in range(times):
+        first, end = count * part // times, count * (part + 1) // times
+        middle = (first + end) // 2
         await _raise(events, range(first, middle))
         async with fault():
             await _raise(events, range(middle, middle + faulty))
-        await _raise(events, range(middle + faulty, first + step))
+        await _raise(events, range(middle + faulty, end))
 
 
 async def _raise(events, numbers):

@@ -52,12 +52,13 @@ async def bodies_in(broker, name):
     """Return the bodies of all messages that the session *name* has kept, in their order."""
     async with client(broker) as sender:
         await sender.publish(name, END, qos=1)
-    bodies = []
-    async with asyncio.timeout(LIMIT_S), client(broker, name) as found:
+    bodies, time = [], asyncio.get_running_loop().time
+    async with asyncio.timeout(LIMIT_S) as limit, client(broker, name) as found:
         async for message in found.messages:
             if message.payload == END:
                 return bodies
             bodies.append(message.payload)
+            limit.reschedule(time() + LIMIT_S)  # of each message: a long trial has many
 
 
 async def numbers_in(broker, name):
