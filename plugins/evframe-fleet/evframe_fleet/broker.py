@@ -6,20 +6,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from evframe_kafka_clients.consuming import converted, settings
+from evframe_kafka_clients.consuming import is_encrypted
 from evframe_kafka_clients.places import Places
 from evframe_wire.backoff import delay_s
 
-from evframe import Unavailable
 from evframe.plugin import LateModule, Resolver, comes_from_outside
 from evframe_fleet.options import Options
 
 if TYPE_CHECKING:
-    from evframe_kafka_clients.tokens import Tokens
-
     from evframe_fleet.connection import Connection
     from evframe_fleet.log import Machine, Put, Reread
 
@@ -49,9 +45,8 @@ class Broker:
         self._resolver = resolver
         self._report = report
         self._get_ready = get_ready
-        self._places = Places(options.endpoints, resolver, by_name=options.is_encrypted)
+        self._places = Places(options.endpoints, resolver, by_name=is_encrypted(options.properties))
         self._library = LateModule("evframe_fleet.connection")
-        self._tokens: Tokens | None = None
         self.connection: Connection | None = None
         """The present one."""
         self.is_connected = asyncio.Event()
@@ -127,11 +122,12 @@ class Broker:
 
     async def _run(self, machine: Machine) -> None:
         library = await self._library.get()
+        access = library.Access(self._options, self._places)
         attempt, cap_s = 0, self._options.retry_timeout_ms / 1000
         while True:
             begun, self._is_taking_part = time.monotonic(), False
             try:
-                made = await self._made(library)
+                made = await access.settings()
                 connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
                 self.connection = connection
                 try:
@@ -145,7 +141,11 @@ class Broker:
                     raise
                 if not library.is_expected(error):
                     log.exception("the fleet has a fault")
-                self._report(await self._problem(library, error))
+                if isinstance(error, library.TopicError):
+                    self._report(str(error))
+                else:
+                    access.failed()
+                    self._report(await access.reason_of(error, was_used=self._is_taking_part))
             attempt = attempt + 1 if time.monotonic() - begun < cap_s else 1
             await asyncio.sleep(delay_s(attempt, cap_s))
 
@@ -156,39 +156,6 @@ class Broker:
         self._report(None)
         if is_first:
             await self._get_ready()
-
-    async def _problem(self, library: Any, error: BaseException) -> str:
-        """Return why the cluster cannot be used: a word, or a sentence about a topic."""
-        if isinstance(error, library.TopicError):
-            return str(error)
-        if self._tokens is not None:
-            self._tokens.failed()
-            if self._tokens.problem is not None:
-                return self._tokens.problem
-        if isinstance(error, library.KafkaConnectionError | TimeoutError):
-            with suppress(Unavailable):
-                problem = await self._places.connection_problem()
-                if problem is not None or isinstance(error, TimeoutError) or self._is_taking_part:
-                    return problem or str(library.reason_of(error))
-                return "no_metadata"  # the library does not say that a login or a handshake has failed
-        return str(library.reason_of(error))
-
-    async def _made(self, library: Any) -> dict[str, Any]:
-        """Return the options of the library.
-
-        Raises:
-            Unavailable: if no name of a broker resolves.
-            OSError: if a file cannot be read.
-        """
-        options = self._options
-        if self._tokens is None:
-            self._tokens = library.tokens_of(converted(options.properties), options.connect_timeout_ms / 1000)
-        properties = dict(options.properties)
-        if options.password_file is not None:
-            with open(options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
-                properties["sasl.password"] = file.readline().rstrip("\r\n")
-        login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
-        return {"bootstrap_servers": await self._places.servers(), **login, **settings(properties)}
 
     async def ends(self) -> dict[int, int]:
         """Return the offset behind the last frame of each partition of the events; nothing where no broker says so."""

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from evframe_kafka_clients.closing import end as end_client
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import start
 
 from evframe_fleet.log import Reread
 from evframe_fleet.options import Options
@@ -42,7 +42,6 @@ class CatchUp:
             fetch_max_wait_ms=10,  # what is asked for has arrived
             max_partition_fetch_bytes=_MOST_BYTES,
         )
-        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
         self._is_started = False
 
     def read(self, partition: int, offset: int, end: int, done: Done) -> None:
@@ -88,9 +87,7 @@ class CatchUp:
     async def _start(self) -> None:
         """Have all partitions assigned, because the library drops what it has with each assignment; none is read."""
         consumer = self._consumer
-        with closing_connections():
-            await consumer.start()
-        await self._places.look_up(consumer._client)  # noqa: SLF001 as above
+        await start(consumer, self._places)
         consumer.assign(self._parts)
         for place in self._parts:
             consumer.seek(place, 0)
@@ -101,5 +98,4 @@ class CatchUp:
         """End the consumer; requests that wait have failed."""
         while not self._requests.empty():
             self._requests.get_nowait()[3](None)
-        consumer = self._consumer
-        await end_client(consumer, consumer._client, consumer, consumer._fetcher)  # noqa: SLF001 as above
+        await end_client(self._consumer)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
+from evframe_kafka_clients.access import Access
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.reasons import reason_of
-from evframe_kafka_clients.tokens import tokens_of
 
 from evframe import Unavailable
 from evframe_fleet.catching_up import CatchUp
@@ -24,7 +23,7 @@ from evframe_fleet.writer import GIVE_UP_S, Writer
 if TYPE_CHECKING:
     from evframe_fleet.log import Machine
 
-__all__ = ["Connection", "KafkaConnectionError", "TopicError", "is_expected", "reason_of", "tokens_of"]
+__all__ = ["Access", "Connection", "TopicError", "is_expected"]
 _LEAVE_S: Final = 2.0
 
 
@@ -84,10 +83,7 @@ class Connection:
         finally:
             for each in work:
                 each.cancel()
-            await asyncio.wait(work)
-            for each in work:
-                if not each.cancelled():
-                    each.exception()  # of one that has failed, too
+            await asyncio.gather(*work, return_exceptions=True)
 
     async def _take_part(self, get_ready: Callable[[], Awaitable[None]]) -> None:
         """Join the group, once all leases are read."""
@@ -130,13 +126,6 @@ class Connection:
     async def close(self) -> None:
         """End all parts; what was not acknowledged may have been written or not."""
         self.membership.lose()
-        await _stop(self.membership, self.catch_up, self.tail, self.writer)
-
-
-async def _stop(first: Any, *others: Any) -> None:
-    """Stop one part after the other, also when this is cancelled at one of them."""
-    try:
-        await first.stop()
-    finally:
-        if others:
-            await _stop(*others)
+        async with AsyncExitStack() as stack:  # which stops all of them, also when this is cancelled at one
+            for each in (self.writer, self.tail, self.catch_up, self.membership):  # the last one first
+                stack.push_async_callback(each.stop)

@@ -13,7 +13,7 @@ from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssigno
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing, closing_connections
+from evframe_kafka_clients.starting import closing, start
 
 from evframe_fleet.options import Options
 
@@ -59,7 +59,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             fetch_max_wait_ms=100,  # a partition that is added waits for the request under way
             max_partition_fetch_bytes=max(1 << 20, options.frame_bytes + 65_536),
         )
-        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
         self.answered_at = time.monotonic()
         """When the brokers have last accepted a commit or an assignment."""
         self._owned: set[int] = set()  # as the machine knows
@@ -83,9 +82,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._is_starting = True
         try:
             async with asyncio.timeout(self._limit_s):
-                with closing_connections():
-                    await self._consumer.start()
-                await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
+                await start(self._consumer, self._places)
         finally:
             self._is_starting = False
         if not self._is_leaving:
@@ -201,22 +198,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 
     async def _hand_over(self) -> None:
         if self._owned:
-            is_over = asyncio.Event()
-            self._machine.revoked(set(self._owned), is_over.set)
+            over = asyncio.get_running_loop().create_future()
+            self._machine.revoked(set(self._owned), lambda: over.set_result(None))
             with suppress(TimeoutError):
                 async with asyncio.timeout(2 * self._options.hand_over_ms / 1000 + _RETRY_S):
-                    await self._hurry(is_over)
+                    while not over.done():  # what is due is done more often now: all members wait for this one
+                        self._machine.tick()
+                        await asyncio.wait((over,), timeout=_LOOK_S)
                     self._owned.clear()
         self.lose()
-
-    async def _hurry(self, is_over: asyncio.Event) -> None:
-        """Have the machine do what is due more often than it does otherwise: all members wait for this one."""
-        while not is_over.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK_S):
-                    await is_over.wait()
-                return
-            self._machine.tick()
 
     def lose(self) -> None:
         """Own no partition any more, without a hand-over."""
@@ -237,8 +227,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         if self._has_ended or self._is_starting:  # a client that is stopped while it starts continues to do so
             return
         self._has_ended = True
-        consumer = self._consumer
         try:
             await self._hand_over()
         finally:
-            await end(consumer, consumer._client, consumer, consumer._coordinator, consumer._fetcher)  # noqa: SLF001 there is no other way to end it while the brokers are away
+            await end(self._consumer)

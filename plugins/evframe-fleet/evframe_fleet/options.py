@@ -105,11 +105,6 @@ class Options:
     """More properties, in the names of librdkafka: TLS, SASL, fetching."""
 
     @property
-    def is_encrypted(self) -> bool:
-        """Whether the connections to brokers use TLS."""
-        return "ssl" in str(self.properties.get("security.protocol", "")).lower()
-
-    @property
     def endpoints(self) -> tuple[tuple[str, int], ...]:
         """Hosts and ports of the brokers."""
         return endpoints_of(self.brokers) if self.brokers else ()

@@ -8,10 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing, closing_connections
+from evframe_kafka_clients.starting import closing, start
 
 from evframe_fleet.options import Options
 from evframe_fleet.records import read_key
@@ -55,7 +54,6 @@ class Tail:
             max_partition_fetch_bytes=4 << 20,
             max_poll_records=100_000,
         )
-        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
         self._is_started = asyncio.Event()
         self._has_moved = asyncio.Event()
 
@@ -68,9 +66,7 @@ class Tail:
         """
         consumer, place = self._consumer, self._place
         async with asyncio.timeout(self._limit_s):
-            with closing_connections():
-                await consumer.start()
-            await self._places.look_up(consumer._client)  # noqa: SLF001 as above
+            await start(consumer, self._places)
         consumer.assign([place])
         consumer.seek(place, self.next_offset)
         self._is_started.set()
@@ -120,8 +116,4 @@ class Tail:
 
     async def stop(self) -> None:
         """End the consumer."""
-        consumer = self._consumer
-        await end(consumer, consumer._client, consumer, consumer._fetcher)  # noqa: SLF001 as above
-
-
-__all__ = ["KafkaError", "Tail"]
+        await end(self._consumer)

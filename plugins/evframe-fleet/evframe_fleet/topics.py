@@ -8,13 +8,7 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import (
-    InvalidReplicationFactorError,
-    KafkaError,
-    PolicyViolationError,
-    TopicAlreadyExistsError,
-    for_code,
-)
+from aiokafka.errors import InvalidReplicationFactorError, PolicyViolationError, TopicAlreadyExistsError, for_code
 from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
@@ -24,7 +18,6 @@ from evframe_fleet.options import Options
 _LEAST_LAG_MS: Final = 60_000  # what is written over is read by every gateway that is not away for longer
 _LOOK_S: Final = 0.1
 _REPLICAS: Final = (InvalidReplicationFactorError, PolicyViolationError)
-_NOT_OF_ADMIN: Final = ("max_request_size",)
 
 
 class TopicError(Exception):
@@ -44,28 +37,15 @@ class Topics:
         self._places = places
         least = max(1, options.replication_factor - 1)
         common = {"min.insync.replicas": str(least), "max.message.bytes": str(options.frame_bytes + 65_536)}
+        leases = {"min.compaction.lag.ms": str(_LEAST_LAG_MS), "delete.retention.ms": "86400000"}
+        events = {"retention.ms": str(options.retention_s * 1000)}
+        topics = (
+            (options.leases_topic, 1, {"cleanup.policy": "compact", **leases}),
+            (options.events_topic, options.partitions, {"cleanup.policy": "delete", **events}),
+        )
         self._wanted = {
-            options.leases_topic: NewTopic(
-                options.leases_topic,
-                1,
-                options.replication_factor,
-                topic_configs={
-                    **common,
-                    "cleanup.policy": "compact",
-                    "min.compaction.lag.ms": str(_LEAST_LAG_MS),
-                    "delete.retention.ms": "86400000",
-                },
-            ),
-            options.events_topic: NewTopic(
-                options.events_topic,
-                options.partitions,
-                options.replication_factor,
-                topic_configs={
-                    **common,
-                    "cleanup.policy": "delete",
-                    "retention.ms": str(options.retention_s * 1000),
-                },
-            ),
+            name: NewTopic(name, partitions, options.replication_factor, topic_configs={**common, **separate})
+            for name, partitions, separate in topics
         }
 
     async def prepare(self, made: Mapping[str, Any], limit_s: float) -> None:
@@ -80,16 +60,13 @@ class Topics:
             KafkaError: if the cluster does not answer as expected.
             TimeoutError: if a topic is neither listed nor can be made.
         """
-        settings = {name: value for name, value in for_a_producer(made).items() if name not in _NOT_OF_ADMIN}
-        admin = AIOKafkaAdminClient(**settings, request_timeout_ms=int(limit_s * 1000))
+        admin = AIOKafkaAdminClient(**for_a_producer(made), request_timeout_ms=int(limit_s * 1000))
         self._places.watch(admin._client)  # noqa: SLF001 the library has no other name for it
         try:
             with closing_connections():
                 await admin.start()
             async with asyncio.timeout(limit_s):
-                while True:
-                    if await self._are_there(admin):
-                        break
+                while not await self._are_there(admin):  # noqa: ASYNC110 nothing says when brokers list a topic
                     await asyncio.sleep(_LOOK_S)
         finally:
             await admin.close()
@@ -146,6 +123,3 @@ class Topics:
                 if not code:
                     found |= {entry[0]: entry[1] for entry in entries}
         return found
-
-
-__all__ = ["KafkaError", "TopicError", "Topics"]

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import start
 
 from evframe_fleet.options import Options
 from evframe_fleet.records import written_key
@@ -45,7 +45,6 @@ class Writer:
             max_batch_size=options.frame_bytes,
             request_timeout_ms=options.connect_timeout_ms,
         )
-        places.watch(self._producer.client)
         self._leases: asyncio.Queue[tuple[bytes, bytes | None, Put]] = asyncio.Queue()
         self._calls: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,9 +60,7 @@ class Writer:
             TimeoutError: if it does not answer in time.
         """
         async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-            with closing_connections():
-                await self._producer.start()
-            await self._places.look_up(self._producer.client)
+            await start(self._producer, self._places)
         self._is_open = True
 
     @property
@@ -143,4 +140,4 @@ class Writer:
             each.cancel()
         if calls:
             await asyncio.wait(calls)
-        await end(self._producer, self._producer.client, self._producer)
+        await end(self._producer)

@@ -7,19 +7,15 @@ from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from evframe_kafka_clients.starting import closing, closing_connections
+from evframe_kafka_clients.starting import closing, closing_connections, connections_of
 
 CLOSE_S: Final = 1.0
 
 
-async def end(client: Any, connections: Any, *parts: Any) -> None:
-    """End a consumer or a producer; when brokers do not answer, what it has under way is cancelled.
-
-    Args:
-        client: the consumer or producer.
-        connections: its connections to the brokers.
-        parts: those of it that have tasks.
-    """
+async def end(client: Any) -> None:
+    """End a consumer or a producer; when brokers do not answer, what it has under way is cancelled."""
+    connections = connections_of(client)
+    parts = client, *(getattr(client, name, None) for name in ("_coordinator", "_fetcher"))  # which have tasks
     try:
         await _within(client.stop(), CLOSE_S)
     finally:  # also when this is cancelled

@@ -148,6 +148,11 @@ def without_effect(properties: Mapping[str, Value]) -> list[str]:
     return sorted(name for name, value in properties.items() if consumer_option(name, value) is None)
 
 
+def is_encrypted(properties: Mapping[str, Value]) -> bool:
+    """Return whether connections with *properties* use TLS."""
+    return "ssl" in str(properties.get("security.protocol", "")).lower()
+
+
 def converted(properties: Mapping[str, Value]) -> dict[str, Any]:
     """Return the options that *properties* stand for.
 

@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.conn import AIOKafkaConnection
 
+from evframe_kafka_clients.places import Places
+
 _Result = TypeVar("_Result")
+
+
+def connections_of(client: Any) -> Any:
+    """Return what has the connections of a consumer or a producer to the brokers, and what is known of the cluster."""
+    return client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001 it has no other name
+
+
+async def start(client: Any, places: Places) -> None:
+    """Start a consumer or a producer, which finds the brokers that its cluster names by *places*.
+
+    Raises:
+        KafkaError: if there is no cluster, or it does not let the client in.
+    """
+    connections = connections_of(client)
+    places.watch(connections)
+    with closing_connections():
+        await client.start()
+    await places.look_up(connections)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ async def test_what_is_left_of_a_client_does_not_connect_again(kafka, is_cancell
     assert await client.ready(node)
     connections = list(client._conns.values())
 
-    ending = asyncio.ensure_future(end(consumer, client, consumer, consumer._coordinator, consumer._fetcher))
+    ending = asyncio.ensure_future(end(consumer))
     await asyncio.sleep(0)
     if is_cancelled:
         ending.cancel()

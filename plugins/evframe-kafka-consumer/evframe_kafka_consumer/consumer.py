@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_ingest import SETTLE_S, ConnectingConsumer
-from evframe_kafka_clients.consuming import converted, settings
+from evframe_kafka_clients.consuming import is_encrypted
 from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
@@ -18,7 +18,7 @@ from evframe_kafka_consumer.counts import Counts
 from evframe_kafka_consumer.options import ConnectionOptions
 
 if TYPE_CHECKING:
-    from evframe_kafka_clients.tokens import Tokens
+    from evframe_kafka_clients.access import Access
 
     from evframe_kafka_consumer.member import Member
     from evframe_kafka_consumer.records import Records
@@ -34,42 +34,23 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        by_name = "ssl" in str(self.options.properties.get("security.protocol", "")).lower()
+        by_name = is_encrypted(self.options.properties)
         self._places = Places(self.options.endpoints, self._resolver, by_name=by_name)
-        self._tokens: Tokens | None = None  # from the first connection with these options on
+        self._access: Access | None = None  # from the first connection with these options on
         self.counts = Counts()
         self._records: Records | None = None  # from the first connection on
         self._has_moved = self._has_joined = False
         self._member: Member | None = None
         self._committer: asyncio.Task[None] | None = None
 
-    async def _made(self) -> dict[str, Any]:
-        """Return the options of the library.
-
-        Raises:
-            Unavailable: if no name of a broker resolves.
-            OSError: if a file cannot be read.
-        """
+    async def _get_access(self) -> Access:
         library = await self._library.get()
-        servers = await self._places.servers()
-        if self._tokens is None:
-            limit_s = self.options.connect_timeout_ms / 1000
-            self._tokens = library.tokens_of(converted(self.options.properties), limit_s)
-        properties = dict(self.options.properties)
-        if self.options.password_file is not None:
-            with open(self.options.password_file, encoding="utf-8") as file:  # noqa: ASYNC230 a line
-                properties["sasl.password"] = file.readline().rstrip("\r\n")
-        login = {} if self._tokens is None else {"sasl_oauth_token_provider": self._tokens}
-        return {"bootstrap_servers": servers, **login, **settings(properties)}
+        if self._access is None:
+            self._access = library.Access(self.options, self._places)
+        return self._access
 
-    async def _reason_of(self, library: Any, error: BaseException) -> str:
-        problem = None if self._tokens is None else self._tokens.problem
-        if problem is None and isinstance(error, library.KafkaConnectionError | TimeoutError):
-            with suppress(Unavailable):  # the next attempt has this reason
-                problem = await self._places.connection_problem()
-                if not (self._has_joined or isinstance(error, TimeoutError)):
-                    problem = problem or "no_metadata"  # the library does not say that a login has failed
-        return problem or str(library.reason_of(error))
+    async def _made(self) -> dict[str, Any]:
+        return await (await self._get_access()).settings()
 
     async def _consume(self) -> str:
         library = await self._library.get()
@@ -80,9 +61,9 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
         except BaseException as error:  # whatever the library makes of what the brokers do, cancellations too
             if comes_from_outside(error):
                 raise
-            if self._tokens is not None:
-                self._tokens.failed()
-            return await self._reason_of(library, error)
+            access = await self._get_access()
+            access.failed()
+            return await access.reason_of(error, was_used=self._has_joined)
         return "closed"
 
     async def _take_part(self, library: Any, records: Records) -> None:
@@ -122,7 +103,8 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
                     await member.check_reachable()
                     answered = True
             except Exception as error:  # noqa: BLE001 as above; it is tried again
-                self._availability.ends(await self._reason_of(library, error))
+                access = await self._get_access()
+                self._availability.ends(await access.reason_of(error, was_used=self._has_joined))
                 if time.monotonic() >= answered_at + _MOVED_S:
                     self._places.forget()
                     raise library.KafkaConnectionError from None
@@ -136,7 +118,7 @@ class TopicConsumer(ConnectingConsumer[ConnectionOptions]):
     def adopt(self, options: ConnectionOptions) -> None:
         """Use the secrets of *options* for the next connection."""
         super().adopt(options)
-        self._tokens = None
+        self._access = None
 
     def moved(self, host: str, _: Sequence[HostAddress]) -> None:
         """Join again when *host* is one of the brokers to begin with, and has other addresses."""

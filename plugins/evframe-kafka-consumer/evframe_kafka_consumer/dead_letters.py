@@ -72,7 +72,7 @@ class DeadLetters:
                     with closing_connections():
                         await producer.start()
                 except BaseException:
-                    await end(producer, producer.client)
+                    await end(producer)
                     raise
                 self._producer = producer
             return self._producer
@@ -81,7 +81,7 @@ class DeadLetters:
         """End the producer within its bound."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await end(producer, producer.client)
+            await end(producer)
 
 
 async def _send_alone(

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError, KafkaError
 from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import connections_of, start
 
 from evframe import Unavailable
 from evframe_kafka_consumer.options import ConnectionOptions
@@ -48,7 +48,6 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             max_poll_interval_ms=_NEVER_MS,
             **made,
         )
-        places.watch(self._consumer._client)  # noqa: SLF001 the library has no other name for it
 
     @property
     def _limit_s(self) -> float:
@@ -63,10 +62,8 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             Unavailable: if none of the brokers that the cluster names resolves.
         """
         async with asyncio.timeout(self._limit_s):
-            with closing_connections():
-                await self._consumer.start()
-            await self._places.look_up(self._consumer._client)  # noqa: SLF001 as above
-        problem = self._places.problem(self._consumer._client)  # noqa: SLF001 as above
+            await start(self._consumer, self._places)
+        problem = self._places.problem(connections_of(self._consumer))
         if problem is not None:
             raise Unavailable(problem)
         self._consumer.subscribe(topics=self._options.topics, pattern=self._options.topic_pattern, listener=self)
@@ -151,7 +148,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             KafkaError: if none does.
             TimeoutError: if none does in time.
         """
-        client = self._consumer._client  # noqa: SLF001 there is no other way to ask
+        client = connections_of(self._consumer)
         async with asyncio.timeout(self._limit_s):
             if not await client.force_metadata_update():
                 await self._places.look_up(client)  # a name whose answer is old is not known to the library meanwhile
@@ -165,5 +162,4 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
                 await self.commit()
         for each in self.partitions.values():
             each.lost = True
-        consumer = self._consumer
-        await end(consumer, consumer._client, consumer, consumer._coordinator, consumer._fetcher)  # noqa: SLF001 there is no other way to end it while the brokers are away
+        await end(self._consumer)

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer, errors
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from evframe_kafka_clients.logins import without_tokens
 from evframe_kafka_clients.places import Places
-from evframe_kafka_clients.starting import closing_connections
+from evframe_kafka_clients.starting import start
 from evframe_kafka_clients.tls import FILES, with_tls
 from evframe_kafka_clients.tokens import tokens_of
 
@@ -92,12 +92,9 @@ class Cluster:
             self._log_files(error)
             raise Unavailable("no_certificates") from None
         producing = Producing(producer, self._places, self._end)
-        self._places.watch(producer.client)
         try:
             async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                with closing_connections():
-                    await producer.start()
-                await self._places.look_up(producer.client)
+                await start(producer, self._places)
         except (KafkaError, OSError) as error:
             without_tracebacks(error)
             problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
