@@ -9,13 +9,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, start
 
+from evframe_fleet.group import Assignor, members_of
 from evframe_fleet.options import Options
+from evframe_fleet.topics import TopicError
 
 if TYPE_CHECKING:
     from evframe_fleet.log import Machine
@@ -43,6 +44,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._limit_s = options.connect_timeout_ms / 1000
         self._places = places
         self._machine = machine
+        self._assignor = Assignor(options.leases_topic)
         self._consumer = AIOKafkaConsumer(
             **{**made, "request_timeout_ms": options.session_timeout_ms + options.connect_timeout_ms},
             # The group divides partitions in the order of these: a gateway that comes back gets what it had, and so do
@@ -55,7 +57,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             heartbeat_interval_ms=options.heartbeat_interval_ms,
             max_poll_interval_ms=_NEVER_MS,  # a member that is slow because its subscribers are slow is alive
             rebalance_timeout_ms=options.session_timeout_ms,
-            partition_assignment_strategy=(RoundRobinPartitionAssignor,),
+            partition_assignment_strategy=(self._assignor,),
             fetch_max_wait_ms=100,  # a partition that is added waits for the request under way
             max_partition_fetch_bytes=max(1 << 20, options.frame_bytes + 65_536),
         )
@@ -67,6 +69,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._epoch = 0
         self._taking_over: asyncio.Task[None] | None = None
         self._commits: set[asyncio.Task[bool]] = set()
+        self._refusal: TopicError | None = None
         self._is_starting = self._is_leaving = self._has_ended = False
 
     def _place(self, partition: int) -> TopicPartition:
@@ -78,6 +81,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         Raises:
             KafkaError: if the library cannot continue.
             TimeoutError: if the cluster does not answer in time.
+            TopicError: if other members have other topics.
         """
         self._is_starting = True
         try:
@@ -90,6 +94,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         while True:
             if self._is_leaving:
                 await asyncio.get_running_loop().create_future()
+            if self._refusal is not None:
+                raise self._refusal
             try:
                 async with asyncio.timeout(_POLL_MS / 1000 + self._limit_s):
                     found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
@@ -188,13 +194,28 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             try:
                 async with asyncio.timeout(self._limit_s):
                     found = await asyncio.gather(*(closing(self._consumer.committed(place)) for place in places))
-                break
+                    if await self._has_one_leases_topic():
+                        break
             except (KafkaError, TimeoutError):
-                await asyncio.sleep(_RETRY_S)
+                pass
+            except TopicError as error:
+                self._refusal = error
+                return
+            await asyncio.sleep(_RETRY_S)
         offsets = {place.partition: offset or 0 for place, offset in zip(places, found, strict=True)}
         self._owned = set(offsets)
         if offsets:
+            self._assignor.is_new = False
             self._machine.assigned(offsets)
+
+    async def _has_one_leases_topic(self) -> bool:
+        """Return whether all members have one; of two, that of earlier members continues, or the first by its name."""
+        send = self._consumer._coordinator._send_req  # noqa: SLF001 as above
+        members = await members_of(self._options, lambda request: closing(send(request)))
+        own = self._options.leases_topic
+        if members and members[0].leases_topic != own:
+            raise TopicError.of_leases(self._options, members[0].leases_topic)
+        return members is not None and all(each.leases_topic == own for each in members)
 
     async def _hand_over(self) -> None:
         if self._owned:

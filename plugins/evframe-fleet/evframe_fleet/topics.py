@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import InvalidReplicationFactorError, PolicyViolationError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    PolicyViolationError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
 
+from evframe_fleet.group import members_of
 from evframe_fleet.options import Options
 
 _LEAST_LAG_MS: Final = 60_000  # what is written over is read by every gateway that is not away for longer
@@ -22,6 +31,12 @@ _REPLICAS: Final = (InvalidReplicationFactorError, PolicyViolationError)
 
 class TopicError(Exception):
     """A topic that the fleet cannot use; the text says which, what is expected, and what it has."""
+
+    @classmethod
+    def of_leases(cls, options: Options, other: str) -> TopicError:
+        """Return the error of a gateway with another leases topic than those that deliver the events."""
+        expected = f"expected the leases_topic of the members that have it, {other!r}"
+        return cls(f"topic {options.events_topic!r}: {expected}, got {options.leases_topic!r}")
 
 
 class Topics:
@@ -66,10 +81,22 @@ class Topics:
             with closing_connections():
                 await admin.start()
             async with asyncio.timeout(limit_s):
+                await self._check_leases_topic(admin)
                 while not await self._are_there(admin):  # noqa: ASYNC110 nothing says when brokers list a topic
                     await asyncio.sleep(_LOOK_S)
         finally:
             await admin.close()
+
+    async def _check_leases_topic(self, admin: AIOKafkaAdminClient) -> None:
+        """Fail when members of the group have another one, before anything of this gateway is written."""
+        try:
+            coordinator = await admin.find_coordinator(self._options.group_id)
+        except (CoordinatorNotAvailableError, GroupAuthorizationFailedError):
+            return  # a cluster where no group has met yet, or that does not permit it: the group is asked again
+        send = partial(admin._send_request, node_id=coordinator)  # noqa: SLF001 the library decodes less
+        for each in await members_of(self._options, send) or ():
+            if each.leases_topic != self._options.leases_topic:
+                raise TopicError.of_leases(self._options, each.leases_topic)
 
     async def _are_there(self, admin: AIOKafkaAdminClient) -> bool:
         """Make what is missing, and check the rest; return whether all of it was checked.

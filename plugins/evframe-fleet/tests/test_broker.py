@@ -342,6 +342,45 @@ async def test_another_group_with_the_partitions_is_reported(kafka, resolver):
         await until(lambda: two.losses)
 
 
+async def test_another_leases_topic_is_reported(kafka, resolver):
+    """A gateway takes no part whose leases topic is not that of the members before: each would lose the others' events."""
+    options = options_of(kafka.port)
+    others = attrs.evolve(options, leases_topic=f"a.{options.leases_topic}", retry_timeout_ms=10)
+    async with running(options, resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        async with running(others, resolver) as two:
+            await until(lambda: len(two.reports) >= 2)
+            expected = f"expected the leases_topic of the members that have it, {options.leases_topic!r}"
+            assert two.reports[0] == f"topic {options.events_topic!r}: {expected}, got {others.leases_topic!r}"
+            assert await put(two.broker.put_frame, 0, b"") is None
+            assert one.reports == [None]
+            assert not one.revocations
+            await one.broker.leave()
+            await until(lambda: len(two.owned) == 4)
+
+
+@pytest.mark.parametrize("is_later", [False, True])
+async def test_of_two_leases_topics_one_continues(kafka, resolver, monkeypatch, is_later):
+    """While members have two leases topics nothing is delivered; those leave that are new, or behind by the name."""
+
+    async def see_nothing(*_):
+        """Stand for the look before a member joins, which two that join at once both pass."""
+
+    monkeypatch.setattr(Topics, "_check_leases_topic", see_nothing)
+    options = options_of(kafka.port)
+    others = attrs.evolve(options, leases_topic=f"a.{options.leases_topic}", retry_timeout_ms=500)
+    async with running(options, resolver) as one:
+        await until(lambda: not is_later or one.owned)
+        async with running(others, resolver) as two:
+            await until(lambda: any(one.reports + two.reports))
+            refused, other = (one, two) if any(one.reports) else (two, one)
+            assert is_later <= (refused is two)
+            assert "expected the leases_topic" in refused.reports[-1]
+            await until(lambda: len(other.owned) == 4)
+            assert other.reports == [None]
+            assert not refused.owned
+
+
 async def test_a_login_that_is_refused_is_no_lost_connection(kafka, resolver):
     """Brokers that can be reached and do not describe their cluster are reported as such."""
     login = {
