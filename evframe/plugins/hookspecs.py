@@ -166,15 +166,16 @@ def compile_filter(dialect: str, text: str) -> Filter | None:
     """
 
 
-@hookspec
+@hookspec(firstresult=True)
 def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:
     """Return the queue in which the events of a subscriber wait, with those of an earlier process if there are.
 
     Called when a subscriber without events gets a policy, until its queue is one that outlives the process. Where a
     loaded plugin has the attribute `opens_all_queues`, the hook is called for each lease that is made or refreshed, so
     that subscribers without a policy can have such a queue, too; a configuration may have one such plugin. Return None
-    for a queue in memory. The first queue that a plugin returns is used, and no other plugin is called; an error is
-    logged. Members of combined subscribers have queues in memory always.
+    for a queue in memory. The first queue that a plugin returns is used, and no other plugin is called, because a queue
+    that is opened takes what an earlier process has left for it; an error is logged. Members of combined subscribers
+    have queues in memory always.
 
     A queue that needs its plugin would take events and never deliver them without it. A plugin with such queues says
     so in its attribute `has_queues`, which may be a property: while it is true, a reload that removes the plugin is
@@ -188,7 +189,7 @@ def open_queue(subscriber: Subscriber, room: int, policy: Policy, wake: Callable
     """
 
 
-@hookspec
+@hookspec(firstresult=True)
 def limit_queue(queue: Queue, subscriber: Subscriber, policy: Policy, wake: Callable[[], None]) -> Queue | None:
     """Return a queue round *queue* that decides when its events are sent, and which are dropped.
 

@@ -34,9 +34,7 @@ log = logging.getLogger("evframe.plugins")
 DISABLED: Final = "disabled in the configuration"
 INVALID_OPTIONS: Final = "its options are not valid"
 _DEFAULTS: Final = Limits()
-_ATTRIBUTES: Final = (
-    *("has_queues", "kind", "library_logs", "limits", "opens_all_queues", "places", "policy_keys", "schemes"),
-)
+_KNOWN: Final = ("has_queues", "kind", "library_logs", "limits", "opens_all_queues", "places", "policy_keys", "schemes")
 _LIMITS: Final = tuple(field.name for field in attrs.fields(Limits))
 _SIMILAR: Final = 0.85
 
@@ -67,11 +65,11 @@ def check_attributes(name: str, plugin: Any) -> None:
     limits_of(name, plugin)
     owner = plugin if inspect.ismodule(plugin) else type(plugin)
     for attribute in dir(owner):
-        if attribute.startswith("_") or attribute in _ATTRIBUTES or callable(getattr(owner, attribute, None)):
+        if attribute.startswith("_") or attribute in _KNOWN or callable(getattr(owner, attribute, None)):
             continue
         if attribute in _LIMITS:
             raise PluginError(f"plugin {name!r}: expected {attribute!r} in its limits, got it as an attribute")
-        meant = get_close_matches(attribute, _ATTRIBUTES, n=1, cutoff=_SIMILAR)
+        meant = get_close_matches(attribute, _KNOWN, n=1, cutoff=_SIMILAR)
         if meant and not hasattr(plugin, meant[0]):
             raise PluginError(f"plugin {name!r}: unknown attribute {attribute!r}, did you mean {meant[0]!r}")
     schemes = getattr(plugin, "schemes", ())
@@ -306,13 +304,14 @@ class PluginManager(pluggy.PluginManager):
     def collect(self, hook: str, **arguments: Any) -> list[Any]:
         """Return the results of all implementations of *hook* but None; the error of an implementation is logged.
 
-        The plugin that was added last is called first. Wrappers are round each, as in `call`.
+        The plugin that was added last is called first; with ``firstresult``, none is called behind the first result.
+        Wrappers are round each, as in `call`.
         """
         return self._call_each(hook, getattr(self.hook, hook).get_hookimpls()[::-1], arguments)
 
     def _call_each(self, hook: str, implementations: list[pluggy.HookImpl], arguments: dict[str, Any]) -> list[Any]:
         """Call *implementations* in their order, but those with ``tryfirst`` first and with ``trylast`` last."""
-        results = []
+        results, ends_at_first = [], getattr(self.hook, hook).spec.opts["firstresult"]
         is_wrapped = any(map(is_wrapper, implementations))
         plain = filterfalse(is_wrapper, implementations)
         for implementation in sorted(plain, key=lambda each: each.trylast - each.tryfirst):
@@ -321,8 +320,8 @@ class PluginManager(pluggy.PluginManager):
                     results.append(self.wrapped_hook(hook, implementation.plugin)(**arguments))
                 else:
                     results.append(_call(implementation, **arguments))
-                if hook == "open_queue" and results[-1] is not None:
-                    break  # a queue that is opened takes what an earlier process has left for it
+                if ends_at_first and results[-1] is not None:
+                    break
             except BaseException as error:
                 if comes_from_outside(error):
                     raise

@@ -158,10 +158,10 @@ class Roster:
             subscriber.set_bounds()
         arguments = {"subscriber": subscriber, "policy": policy, "wake": partial(self.scheduler.wake, subscriber)}
         if not (subscriber.queue.is_kept or subscriber.depth):
-            for queue in self.collect("open_queue", room=self._room, **arguments)[:1]:
+            for queue in self.collect("open_queue", room=self._room, **arguments):
                 subscriber.use(queue)
         if is_changed:
-            for queue in self.collect("limit_queue", queue=subscriber.opened(), **arguments)[:1]:
+            for queue in self.collect("limit_queue", queue=subscriber.opened(), **arguments):
                 subscriber.use(queue)
 
     def check(self, subscriber: Subscriber, *, probe: bool) -> None:

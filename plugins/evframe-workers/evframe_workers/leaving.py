@@ -54,6 +54,6 @@ def _hand_back(context: PluginContext, subscriber: Subscriber, ledger: Ledger) -
     subscriber.use(ledger.hand_back())
     wake = partial(context.roster.scheduler.wake, subscriber)
     arguments = {"subscriber": subscriber, "policy": subscriber.policy, "wake": wake}
-    for queue in context.plugins.collect("limit_queue", queue=subscriber.queue, **arguments)[:1]:
+    for queue in context.plugins.collect("limit_queue", queue=subscriber.queue, **arguments):
         subscriber.use(queue)
     wake()
