@@ -658,7 +658,7 @@ class World:
             assert is_kept
             request["is_kept"] = True
 
-        process.member.keep(lease, done)
+        process.member.leases.keep(lease, done)
 
     def unsubscribe(self, process, socket):
         if ("E", socket) not in process.leases:
@@ -666,7 +666,7 @@ class World:
         process.unmake("E", socket)
         asked = self.ends[socket] = self.now
         self.has_ended[socket].append(self.broker.next_lease)
-        process.member.end("E", socket, lambda _: self.kept_ends.update({socket: asked}))
+        process.member.leases.end("E", socket, lambda _: self.kept_ends.update({socket: asked}))
 
     # what is observed
 

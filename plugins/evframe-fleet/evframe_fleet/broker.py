@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from evframe_kafka_clients.consuming import is_encrypted
 from evframe_kafka_clients.places import Places
@@ -17,7 +18,8 @@ from evframe_fleet.options import Options
 
 if TYPE_CHECKING:
     from evframe_fleet.connection import Connection
-    from evframe_fleet.log import Machine, Put, Reread
+    from evframe_fleet.log import Put, Reread
+    from evframe_fleet.member import Member
 
 log = logging.getLogger("evframe.fleet")
 
@@ -32,6 +34,7 @@ class Broker:
         resolver: looks up the names of brokers.
         report: called with why the cluster cannot be used, and with None when it can.
         get_ready: awaited when all leases were read for the first time, before this gateway takes part.
+        soon: calls a function in the next turn of the loop; before there is one, when it begins.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class Broker:
         resolver: Resolver,
         report: Callable[[str | None], None],
         get_ready: Callable[[], Awaitable[None]],
+        soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self._options = options
         self._resolver = resolver
         self._report = report
         self._get_ready = get_ready
+        self._soon = soon
         self._places = Places(options.endpoints, resolver, by_name=is_encrypted(options.properties))
         self._library = LateModule("evframe_fleet.connection")
         self.connection: Connection | None = None
@@ -53,30 +58,20 @@ class Broker:
         """Whether this gateway has ever read all leases."""
         self._is_taking_part = False
         self._next_lease = 0
-        self._early: list[tuple[Callable[..., None], Any]] = []  # calls before there is a loop
 
     # As the machine uses it
 
     def put_lease(self, key: str, value: bytes | None, done: Put) -> None:
         """Write a record of the leases topic; see `Log.put_lease`."""
-        if self.connection is None:
-            self._soon(done, None)
-        else:
-            self.connection.writer.put_lease(key, value, done)
+        self._ask(lambda connection: connection.writer.put_lease(key, value, done), partial(done, None))
 
     def put_frame(self, partition: int, value: bytes, done: Put) -> None:
         """Write a frame; see `Log.put_frame`."""
-        if self.connection is None:
-            self._soon(done, None)
-        else:
-            self.connection.writer.put_frame(partition, value, done)
+        self._ask(lambda connection: connection.writer.put_frame(partition, value, done), partial(done, None))
 
     def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
         """Commit offsets; see `Log.commit`."""
-        if self.connection is None:
-            self._soon(done, False)
-        else:
-            self.connection.membership.commit(offsets, done)
+        self._ask(lambda connection: connection.membership.commit(offsets, done), partial(done, False))
 
     def read_from(self, partition: int, offset: int) -> None:
         """Begin to pass frames; see `Log.read_from`."""
@@ -95,22 +90,22 @@ class Broker:
 
     def read_again(self, partition: int, offset: int, end: int, done: Callable[[Reread | None], None]) -> None:
         """Read records again; see `Log.read_again`."""
+        self._ask(lambda connection: connection.catch_up.read(partition, offset, end, done), partial(done, None))
+
+    def _ask(self, call: Callable[[Connection], None], fail: Callable[[], None]) -> None:
         if self.connection is None:
-            self._soon(done, None)
+            self._soon(fail)
         else:
-            self.connection.catch_up.read(partition, offset, end, done)
+            call(self.connection)
 
     # Connections
 
-    async def run(self, machine: Machine) -> None:
+    async def run(self, machine: Member) -> None:
         """Be connected until this is cancelled.
 
         Args:
             machine: gets what is read.
         """
-        early, self._early = self._early, []
-        for done, outcome in early:
-            self._soon(done, outcome)
         for host, _ in self._places.endpoints:
             self._resolver.use(host)
         try:
@@ -120,7 +115,7 @@ class Broker:
                 self._resolver.release(host)
             self._places.close()
 
-    async def _run(self, machine: Machine) -> None:
+    async def _run(self, machine: Member) -> None:
         library = await self._library.get()
         access = library.Access(self._options, self._places)
         attempt, cap_s = 0, self._options.retry_timeout_ms / 1000
@@ -159,18 +154,9 @@ class Broker:
 
     async def ends(self) -> dict[int, int]:
         """Return the offset behind the last frame of each partition of the events; nothing where no broker says so."""
-        if self.connection is None:
-            return {}
-        return await self.connection.ends()
+        return {} if self.connection is None else await self.connection.ends()
 
     async def leave(self) -> None:
         """Hand over the partitions, and leave the group, within a bound; records are still written and read."""
         if self.connection is not None:
             await self.connection.leave()
-
-    def _soon(self, done: Callable[..., None], outcome: Any) -> None:
-        """Call *done* in the next turn of the loop, as the machine expects; before there is one, when it begins."""
-        try:
-            asyncio.get_running_loop().call_soon(done, outcome)
-        except RuntimeError:
-            self._early.append((done, outcome))

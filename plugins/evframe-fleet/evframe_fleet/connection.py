@@ -21,7 +21,7 @@ from evframe_fleet.topics import TopicError, Topics
 from evframe_fleet.writer import GIVE_UP_S, Writer
 
 if TYPE_CHECKING:
-    from evframe_fleet.log import Machine
+    from evframe_fleet.member import Member
 
 __all__ = ["Access", "Connection", "TopicError", "is_expected"]
 _LEAVE_S: Final = 2.0
@@ -44,7 +44,7 @@ class Connection:
     """
 
     def __init__(
-        self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine, next_lease: int
+        self, options: Options, places: Places, made: Mapping[str, Any], machine: Member, next_lease: int
     ) -> None:
         self._options = options
         self._places = places

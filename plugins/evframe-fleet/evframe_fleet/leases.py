@@ -28,13 +28,13 @@ class Leases:
     Args:
         parts: what is shared.
         puts: writes the records.
-        owner_of: returns what delivers the shard of a subscriber here, by the subscriber's name; None elsewhere.
+        owns: returns whether this gateway delivers to a subscriber, by its name.
     """
 
-    def __init__(self, parts: Parts, puts: Puts, owner_of: Callable[[str], object | None]) -> None:
+    def __init__(self, parts: Parts, puts: Puts, owns: Callable[[str], bool]) -> None:
         self._parts = parts
         self._puts = puts
-        self._owner_of = owner_of
+        self._owns = owns
         self._number = 0  # of the last record
         self._shown: dict[str, Version | None] = {}  # leases that differ here from the table, because of a put
         self._written: dict[str, int] = {}  # the offsets below which the records of these are
@@ -44,14 +44,18 @@ class Leases:
         self._look_at = -inf
 
     def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
-        """See `evframe_fleet.log.Machine.keep`."""
+        """Write a lease that was made or renewed here; *done* gets True when it is acknowledged.
+
+        The record stays queued as long as it takes. A later call for the same lease takes its place, and the earlier
+        *done* is called with the outcome of the later record.
+        """
         key = key_of("lease", lease.event, lease.key)
         self._number += 1
         entry = Entry((self._parts.settings.name, self._number), self._now(key), lease)
         self._write(key, entry.version, entry.encode(), done, is_new=key not in self._parts.table.leases)
 
     def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
-        """See `evframe_fleet.log.Machine.end`."""
+        """Write that a lease was ended here, by its client or the configuration; see `keep`."""
         key = key_of("lease", event, key)
         entry = self._parts.table.leases.get(key)
         version = self._shown.get(key) or (entry.version if entry is not None else None)
@@ -76,7 +80,7 @@ class Leases:
         self._puts.put(key, value, written, is_new=is_new)
 
     def is_shared(self, event: str, key: str) -> bool:
-        """See `evframe_fleet.log.Machine.is_shared`."""
+        """Return whether the lease is one of the fleet, which no gateway ends by its own clock."""
         key = key_of("lease", event, key)
         return key in self._parts.table.leases or self._shown.get(key) is not None
 
@@ -134,7 +138,7 @@ class Leases:
         wall = self._parts.wall()
         while (key := self._due.pop(wall)) is not None:
             self._look(key, wall + _LOOK_S)
-            if self._owner_of(names_of(key)[2]) is not None:
+            if self._owns(names_of(key)[2]):
                 value = end_of(self._parts.table.leases[key].version, self._parts.settings.name)
                 self._parts.log.put_lease(key, value, lambda _: None)
 
@@ -159,5 +163,5 @@ class Leases:
                 self.keep(entry.lease)
             else:
                 self._configured[key] = min(since, now)
-                if now >= self._configured[key] + settings.unheld_s and self._owner_of(socket) is not None:
+                if now >= self._configured[key] + settings.unheld_s and self._owns(socket):
                     self._parts.log.put_lease(key, end_of(entry.version, settings.name), lambda _: None)

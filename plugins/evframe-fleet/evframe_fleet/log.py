@@ -1,24 +1,22 @@
-"""What the machine of a member calls, and what calls it: no module here does any input or output.
+"""What the machine of a member calls: no module that it consists of does any input or output.
 
-A gateway of the fleet is a `Machine` (`evframe_fleet.member.Member`) between a `Log`, which is Kafka, and a `Gateway`,
-which is the process with its subscribers. Every method is called on the loop's thread and returns at once. A function
+A gateway of the fleet is a `Member`, the machine, between a `Log`, which is Kafka, and a `Gateway`, which is the
+process with its subscribers. Every method is called on the loop's thread and returns at once. A function
 that is passed as *done* is called once; the log and the gateway call it later, never within the call that it was
 passed to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
     from evframe_shards.leases import Lease
-    from evframe_shards.queue import ShardQueue
 
     from evframe import EventDefinition
-    from evframe.plugin import Subscriber
 
 Put = Callable[[int | None], None]
 """Called with the offset of a record that all replicas have; with None when it may or may not have been written."""
@@ -53,7 +51,7 @@ class Log(Protocol):
         """
 
     def read_from(self, partition: int, offset: int) -> None:
-        """Begin to pass the frames of an assigned partition to `Machine.frame_read`, from *offset* on.
+        """Begin to pass the frames of an assigned partition to `Member.frame_read`, from *offset* on.
 
         Nothing of a partition is passed before this call. When *offset* was deleted, the lowest one is the first.
         """
@@ -103,66 +101,3 @@ class Gateway(Protocol):
                 (``damaged``) or that were deleted before they were read (``retention``).
             reason: in a word.
         """
-
-
-class Machine(Protocol):
-    """A member of the fleet, without input and output."""
-
-    # What the gateway calls
-
-    def open(self, subscriber: Subscriber, room: int, wake: Callable[[], None]) -> ShardQueue:
-        """Return the queue of a subscriber; arguments as for the hook `open_queue`."""
-
-    def close(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber that is released."""
-
-    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
-        """Write a lease that was made or renewed here; *done* gets True when it is acknowledged.
-
-        The record stays queued as long as it takes. A later call for the same lease takes its place, and the earlier
-        *done* is called with the outcome of the later record.
-        """
-
-    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
-        """Write that a lease was ended here, by its client or the configuration; see `keep`."""
-
-    def is_shared(self, event: str, key: str) -> bool:
-        """Return whether the lease is one of the fleet, which no gateway ends by its own clock."""
-
-    def tick(self) -> None:
-        """Do what is due: call this ten times a second."""
-
-    # What the log calls
-
-    @property
-    def other_group(self) -> str | None:
-        """The group that has partitions of the same topic beside this one, so that both would deliver everything."""
-
-    def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
-        """Take the next record of the leases topic, from its beginning on; those of this gateway included."""
-
-    def frame_read(self, partition: int, offset: int, value: bytes | None) -> None:
-        """Take the next frame of a partition that `Log.read_from` was called for."""
-
-    def assigned(self, committed: Mapping[int, int]) -> None:
-        """Become the owner of these partitions, and of no others.
-
-        Args:
-            committed: the offset that the group has committed for each; 0 where it has committed none.
-        """
-
-    def revoked(self, partitions: Collection[int], done: Callable[[], None]) -> None:
-        """Cease to own *partitions*: no batch begins from now on.
-
-        *done* is called when what was under way is over or has had its time, and the positions are written. The
-        adapter awaits it, within a deadline, before it lets the group continue.
-        """
-
-    def lost(self, partitions: Collection[int]) -> None:
-        """Cease to own *partitions* at once, because the group has excluded this member."""
-
-    def give_up(self, reason: str) -> int:
-        """Fail every event that is not acknowledged, with *reason*; return how many these are."""
-
-    def leave(self, done: Callable[[], None]) -> None:
-        """Write everything that is queued, say that this gateway leaves, and call *done*."""

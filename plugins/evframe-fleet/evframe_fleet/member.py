@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from evframe_shards.hashing import shard_of
@@ -20,10 +22,9 @@ from evframe_fleet.puts import Puts
 from evframe_fleet.table import Record, Table, key_of, names_of
 
 if TYPE_CHECKING:
-    from evframe_shards.leases import Lease
-
     from evframe.plugin import Subscriber
     from evframe_fleet.log import Gateway, Log
+    from evframe_fleet.positions import Positions
     from evframe_fleet.settings import Settings
 
 _HEAL_S: Final = 10.0  # within the time that the broker keeps records which have later ones
@@ -32,7 +33,7 @@ _FORGET_S: Final = 120.0
 
 
 class Member:
-    """See `evframe_fleet.log.Machine`.
+    """The machine: see `evframe_fleet.log`. Each of its methods returns at once.
 
     Args:
         settings: of this member.
@@ -72,7 +73,8 @@ class Member:
             wall_offset=lambda: wall() - clock(),
         )
         self._outgoing: dict[int, Outgoing] = {}
-        self._leases = Leases(self._parts, self._puts, self._owner_of)
+        self.leases = Leases(self._parts, self._puts, self._owns)
+        """Those that this gateway makes and ends."""
         self._void: dict[str, tuple[float, float]] = {}  # when others, and when the owner, write what is
         self._over: dict[str, float] = {}  # keys that get a tombstone, by the time
         self._commit_at = self._forget_at = clock()
@@ -83,13 +85,13 @@ class Member:
 
     @property
     def other_group(self) -> str | None:
-        """See `evframe_fleet.log.Machine.other_group`."""
+        """The group that has partitions of the same topic beside this one, so that both would deliver everything."""
         return self.presence.other_group
 
     # What the gateway calls
 
     def open(self, subscriber: Subscriber, room: int, wake: Callable[[], None]) -> ShardQueue:
-        """See `evframe_fleet.log.Machine.open`."""
+        """Return the queue of a subscriber; arguments as for the hook `open_queue`."""
         shard = self._shard_of(subscriber.socket.canonical)
         outgoing = self._outgoing.get(shard)
         if outgoing is None:
@@ -102,7 +104,7 @@ class Member:
         return queue
 
     def close(self, subscriber: Subscriber) -> None:
-        """See `evframe_fleet.log.Machine.close`."""
+        """Forget a subscriber that is released."""
         queue = self._parts.queues.get(socket_key_of(subscriber.socket.canonical))
         if queue is not None and queue.subscriber is subscriber:
             del self._parts.queues[queue.key]
@@ -116,18 +118,6 @@ class Member:
     def _shard_of(self, canonical: str) -> int:
         return shard_of(canonical, self._settings.partitions)
 
-    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
-        """See `evframe_fleet.log.Machine.keep`."""
-        self._leases.keep(lease, done)
-
-    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
-        """See `evframe_fleet.log.Machine.end`."""
-        self._leases.end(event, key, done)
-
-    def is_shared(self, event: str, key: str) -> bool:
-        """See `evframe_fleet.log.Machine.is_shared`."""
-        return self._leases.is_shared(event, key)
-
     def _known(self, stamp: int) -> int | None:
         return max(self._puts.offset, self.table.offset) if self._puts.is_known(stamp) else None
 
@@ -139,7 +129,7 @@ class Member:
     # The leases topic
 
     def lease_read(self, offset: int, key: str, value: bytes | None) -> None:
-        """See `evframe_fleet.log.Machine.lease_read`."""
+        """Take the next record of the leases topic, from its beginning on; those of this gateway included."""
         before = self.table.leases.get(key)
         record = self.table.read(offset, key, value)
         if record.problem is not None:
@@ -151,7 +141,7 @@ class Member:
             now = self._parts.clock()
             self._void[key] = (now + _HEAL_S, now)
         if record.kind == "lease":
-            self._leases.read(key, record, before)
+            self.leases.read(key, record, before)
         elif record.kind == "member":
             self.presence.read(record.names[0])
         elif record.kind == "owner" and record.names[0] in self.partitions and value is not None:
@@ -171,34 +161,38 @@ class Member:
         if is_over and record.is_valid:
             self._over[key] = self._parts.clock() + _CLEAN_S
 
-    @property
-    def _may_write(self) -> bool:
-        """Whether this gateway probably knows what others have written lately."""
-        return self._parts.may_begin or not self.partitions
-
     def _bury(self, now: float) -> None:
         """Write the tombstones of what has ended some time ago."""
-        while self._over and (first := next(iter(self._over.items())))[1] <= now and self._may_write:
-            del self._over[first[0]]
-            self._log.put_lease(first[0], None, lambda _: None)
+        if self._parts.may_begin or not self.partitions:  # it probably knows what others have written lately
+            for key, _ in list(takewhile(lambda each: each[1] <= now, self._over.items())):
+                del self._over[key]
+                self._log.put_lease(key, None, lambda _: None)
 
     # The events topic
 
     def frame_read(self, partition: int, offset: int, value: bytes | None) -> None:
-        """See `evframe_fleet.log.Machine.frame_read`."""
+        """Take the next frame of a partition that `Log.read_from` was called for."""
         owned = self.partitions.get(partition)
         if owned is not None:
             owned.frame_read(offset, value)
 
     def assigned(self, committed: Mapping[int, int]) -> None:
-        """See `evframe_fleet.log.Machine.assigned`."""
+        """Become the owner of these partitions, and of no others.
+
+        Args:
+            committed: the offset that the group has committed for each; 0 where it has committed none.
+        """
         self.lost(self.partitions)  # the assignment is a whole one
         for number, offset in committed.items():
             self.partitions[number] = Partition(number, offset, self._parts)
         self._commit()
 
     def revoked(self, partitions: Collection[int], done: Callable[[], None]) -> None:
-        """See `evframe_fleet.log.Machine.revoked`."""
+        """Cease to own *partitions*: no batch begins from now on.
+
+        *done* is called when what was under way is over or has had its time, and the positions are written. The
+        adapter awaits it, within a deadline, before it lets the group continue.
+        """
         left = set(partitions) & self.partitions.keys()
         if not left:
             done()
@@ -211,10 +205,10 @@ class Member:
                 done()
 
         for number in list(left):
-            self.partitions[number].revoke(lambda number=number: over(number))  # type: ignore[misc]
+            self.partitions[number].revoke(partial(over, number))
 
     def lost(self, partitions: Collection[int]) -> None:
-        """See `evframe_fleet.log.Machine.lost`."""
+        """Cease to own *partitions* at once, because the group has excluded this member."""
         for number in list(partitions):
             if number in self.partitions:
                 self.partitions.pop(number).drop()
@@ -242,7 +236,7 @@ class Member:
     # What is due
 
     def tick(self) -> None:
-        """See `evframe_fleet.log.Machine.tick`."""
+        """Do what is due: call this ten times a second."""
         now = self._parts.clock()
         if now >= self._commit_at + self._settings.session_s / 4 or any(
             each.claimed is None for each in self.partitions.values()
@@ -252,8 +246,8 @@ class Member:
             partition.tick()
         self._puts.retry()
         self._resume()
-        self._leases.end_due()
-        self._leases.end_unheld(self.presence.is_alive)
+        self.leases.end_due()
+        self.leases.end_unheld(self.presence.is_alive)
         self._heal(now)
         self._bury(now)
         if self._on_left is None:
@@ -265,32 +259,35 @@ class Member:
             done, self._on_left = self._on_left, None
             self._log.put_lease(key_of("member", self._settings.name), None, lambda _: done())
 
-    def _owner_of(self, socket: str) -> Partition | None:
-        partition = self.partitions.get(self._shard_of(canonical_of(socket)))
-        is_owner = partition is not None and partition.positions is not None and self._parts.may_begin
-        return partition if is_owner else None
+    def _owns(self, socket: str) -> bool:
+        return self._positions_of(self._shard_of(canonical_of(socket))) is not None
+
+    def _positions_of(self, number: int) -> Positions | None:
+        """Return what is settled of a partition; None for one that this gateway may not deliver now."""
+        partition = self.partitions.get(number)
+        return partition.positions if partition is not None and self._parts.may_begin else None
 
     def _heal(self, now: float) -> None:
         """Write what is where the last record of a key does not say it, before the others are compacted."""
         for key, (at, at_owner) in list(self._void.items()):
             kind, *names = names_of(key)
-            owner = self._owner_of(names[1]) if kind == "lease" else self.partitions.get(names[0])
-            if owner is not None and (owner.positions is None or not self._parts.may_begin):
-                owner = None
-            if now < (at if owner is None else at_owner) or (owner is None and kind != "lease"):
-                continue
-            if owner is not None and owner.positions is not None and owner.positions.is_under_way:
+            positions = self._positions_of(self._shard_of(canonical_of(names[1])) if kind == "lease" else names[0])
+            if positions is None:
+                is_due = now >= at and kind == "lease"
+            else:
+                is_due = now >= at_owner and not positions.is_under_way
+            if not is_due:
                 continue
             self._void[key] = (now + _HEAL_S, now + 1.0)
             if kind == "lease":
                 self._log.put_lease(key, self.table.state_of(key, self._settings.name), lambda _: None)
-            elif owner is not None and owner.positions is not None:
-                owner.positions.write_again(kind, *names[1:])
+            elif positions is not None:
+                positions.write_again(kind, *names[1:])
 
     def give_up(self, reason: str) -> int:
-        """See `evframe_fleet.log.Machine.give_up`."""
+        """Fail every event that is not acknowledged, with *reason*; return how many these are."""
         return sum(each.give_up(reason) for each in self._outgoing.values())
 
     def leave(self, done: Callable[[], None]) -> None:
-        """See `evframe_fleet.log.Machine.leave`."""
+        """Write everything that is queued, say that this gateway leaves, and call *done*."""
         self._on_left = done

@@ -13,17 +13,18 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, start
+from evframe_timing import Slices
 
 from evframe_fleet.group import Assignor, members_of
 from evframe_fleet.options import Options
+from evframe_fleet.tail import SLICE_S
 from evframe_fleet.topics import TopicError
 
 if TYPE_CHECKING:
-    from evframe_fleet.log import Machine
+    from evframe_fleet.member import Member
 
 _POLL_MS: Final = 200
 _NEVER_MS: Final = 2**31 - 1
-_TURN_S: Final = 0.005
 _RETRY_S: Final = 0.1
 _LOOK_S: Final = 0.01
 _MOST_RECORDS: Final = 200
@@ -39,7 +40,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         machine: gets the partitions and their frames.
     """
 
-    def __init__(self, options: Options, places: Places, made: Mapping[str, Any], machine: Machine) -> None:
+    def __init__(self, options: Options, places: Places, made: Mapping[str, Any], machine: Member) -> None:
         self._options = options
         self._limit_s = options.connect_timeout_ms / 1000
         self._places = places
@@ -110,7 +111,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 
     async def _pass(self, found: Mapping[TopicPartition, Iterable[Any]]) -> None:
         """Pass frames to the machine, in slices."""
-        epoch, turn = self._epoch, time.monotonic() + _TURN_S
+        epoch, slices = self._epoch, Slices(SLICE_S)
         for place, records in found.items():
             for record in records:
                 if epoch != self._epoch or place.partition not in self._open:
@@ -119,9 +120,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
                     self._consumer.seek(place, record.offset)
                     break
                 self._machine.frame_read(place.partition, record.offset, record.value)
-                if time.monotonic() > turn:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic() + _TURN_S
+                await slices.pause()
 
     def end_of(self, partition: int) -> int | None:
         """Return the offset behind the last frame of a partition, as the last answer to a fetch had it; or None."""
@@ -210,7 +209,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
 
     async def _has_one_leases_topic(self) -> bool:
         """Return whether all members have one; of two, that of earlier members continues, or the first by its name."""
-        send = self._consumer._coordinator._send_req  # noqa: SLF001 as above
+        send = self._consumer._coordinator._send_req  # noqa: SLF001 there is no other way to ask
         members = await members_of(self._options, lambda request: closing(send(request)))
         own = self._options.leases_topic
         if members and members[0].leases_topic != own:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
+from functools import partial
 from socket import gethostname
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from evframe_kafka_clients.secrets import hide
 from evframe_shards.outgoing import Room
@@ -37,6 +38,13 @@ _LOOK_S: Final = 1.0
 _END_S: Final = 2.0
 
 
+class _Fleet(NamedTuple):
+    sharing: Sharing
+    broker: Broker
+    machine: Member
+    status: Status
+
+
 class FleetPlugin:
     """The plugin object.
 
@@ -50,29 +58,16 @@ class FleetPlugin:
 
     def __init__(self, options: FleetOptions | None = None) -> None:
         self._options = options or FleetOptions()
-        self._context: PluginContext | None = None
-        self._sharing: Sharing | None = None
-        self._broker: Broker | None = None
-        self._machine: Member | None = None
-        self._status: Status | None = None
+        self.opens_all_queues = self.has_queues = bool(self._options.brokers)
+        """Whether there is a fleet: it has the events of every subscriber, and without it none leaves the queues."""
+        self._fleet: _Fleet | None = None
         self._soon: list[Callable[[], None]] | None = []  # before there is a loop
         self._work: list[asyncio.Future[None]] = []
         self._is_started = asyncio.Event()
 
-    @property
-    def opens_all_queues(self) -> bool:
-        """Whether there is a fleet, which has the events of every subscriber."""
-        return bool(self._options.brokers)
-
-    @property
-    def has_queues(self) -> bool:
-        """Whether there is a fleet, without which no event leaves the queues."""
-        return bool(self._options.brokers)
-
     @hookimpl
     def loaded(self, context: PluginContext) -> None:
         """Make the machine; nothing leaves the process yet."""
-        self._context = context
         options = self._options
         if not options.brokers:
             return
@@ -81,7 +76,13 @@ class FleetPlugin:
         name = f"{options.name}-{secrets.token_hex(4)}"  # a process that is started again is another member
         room = Room(options.memory_bytes)
         sharing = Sharing(options, context)
-        broker = Broker(options, context.resolver, lambda problem: status.report(problem), self._get_ready)  # noqa: PLW0108 it comes later
+        broker = Broker(
+            options,
+            context.resolver,
+            report=lambda problem: status.report(problem),  # noqa: PLW0108 it comes later
+            get_ready=partial(self._get_ready, context),
+            soon=self._call_soon,
+        )
         settings = Settings(
             name=name,
             partitions=options.partitions,
@@ -104,7 +105,7 @@ class FleetPlugin:
         machine = Member(settings, broker, sharing, soon=self._call_soon)
         status = Status(name, options=options, context=context, room=room, machine=machine, broker=broker)
         sharing.machine, sharing.status = machine, status
-        self._sharing, self._broker, self._machine, self._status = sharing, broker, machine, status
+        self._fleet = _Fleet(sharing, broker, machine, status)
 
     def _call_soon(self, call: Callable[[], None]) -> None:
         if self._soon is None:
@@ -117,45 +118,46 @@ class FleetPlugin:
     @hookimpl(tryfirst=True)
     def open_queue(self, subscriber: Subscriber, room: int, policy: Policy, wake: Callable[[], None]) -> Queue | None:  # noqa: ARG002 Kafka keeps the events, whatever the policy says
         """Return the queue of a subscriber that other gateways can have, too."""
-        if self._machine is None or not is_lasting(subscriber.socket):
+        if self._fleet is None or not is_lasting(subscriber.socket):
             return None
-        return self._machine.open(subscriber, room, wake)
+        return self._fleet.machine.open(subscriber, room, wake)
 
     @hookimpl
     def subscriber_released(self, subscriber: Subscriber) -> None:
         """Forget a subscriber."""
-        if self._machine is not None:
-            self._machine.close(subscriber)
+        if self._fleet is not None:
+            self._fleet.machine.close(subscriber)
 
     @hookimpl
     def lease_changed(self, lease: Subscription, change: LeaseChange) -> None:
         """Write what has changed here for the other gateways."""
-        if self._sharing is not None:
-            self._sharing.changed(lease, change)
+        if self._fleet is not None:
+            self._fleet.sharing.changed(lease, change)
 
     @hookimpl
     def lease_kept(self, lease: Subscription) -> Awaitable[None] | None:
         """Return what ends when the record of *lease* is acknowledged by all replicas."""
-        return None if self._sharing is None else self._sharing.kept(lease)
+        return None if self._fleet is None else self._fleet.sharing.kept(lease)
 
     @hookimpl
     def lease_due(self, lease: Subscription) -> float | None:
         """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
-        return None if self._sharing is None else self._sharing.due(lease)
+        return None if self._fleet is None else self._fleet.sharing.due(lease)
 
     # Work
 
     @hookimpl
     def prepare(self) -> Awaitable[None] | None:
         """Connect, and read the leases: an event that is raised before that would not reach them."""
-        if self._sharing is None or self._broker is None or self._machine is None:
+        if self._fleet is None:
             return None
-        self._sharing.is_started = True
+        sharing, broker, machine, status = self._fleet
+        sharing.is_started = True
         later, self._soon = self._soon or [], None
         for call in later:
             self._call_soon(call)
-        self._work = [asyncio.ensure_future(self._broker.run(self._machine)), asyncio.ensure_future(self._tick())]
-        return self._wait_for_leases(self._broker)
+        self._work = [asyncio.ensure_future(broker.run(machine)), asyncio.ensure_future(_tick(machine, status))]
+        return self._wait_for_leases(broker)
 
     async def _wait_for_leases(self, broker: Broker) -> None:
         try:
@@ -168,17 +170,16 @@ class FleetPlugin:
     @hookimpl
     def start(self, context: PluginContext) -> None:
         """Hand over what this gateway has as soon as the interface is left."""
-        if self._broker is not None:
+        if self._fleet is not None:
             if not self._work:
                 raise ValueError("brokers: expected a restart, because the subscribers have other queues already")
             self._is_started.set()
-            context.spawn(self._stay(self._broker))
+            context.spawn(self._stay(self._fleet.broker))
 
-    async def _get_ready(self) -> None:
+    async def _get_ready(self, context: PluginContext) -> None:
         """Connect where that takes long, before others stop to deliver what this gateway takes over."""
-        assert self._context is not None
         await self._is_started.wait()
-        await warm_up(self._context)
+        await warm_up(context)
 
     async def _stay(self, broker: Broker) -> None:
         """Wait for the end; then records are still written, and leases read, until `stop`."""
@@ -190,25 +191,10 @@ class FleetPlugin:
         finally:
             await broker.leave()
 
-    async def _tick(self) -> None:
-        assert self._machine is not None
-        assert self._status is not None
-        look_at, limiter = 0.0, LogLimiter()
-        while True:
-            try:
-                self._machine.tick()
-                if time.monotonic() >= look_at:
-                    look_at = time.monotonic() + _LOOK_S
-                    self._status.look()
-            except Exception:
-                if limiter.due("tick") is not None:
-                    log.exception("the fleet has a fault")
-            await asyncio.sleep(_TICK_S)
-
     @hookimpl
     def stop(self) -> Awaitable[None] | None:
         """Write what waits, and end the connection."""
-        return None if self._machine is None else self._stop(self._machine)
+        return None if self._fleet is None else self._stop(self._fleet.machine)
 
     async def _stop(self, machine: Member) -> None:
         if self._work:
@@ -233,17 +219,32 @@ class FleetPlugin:
         commands.add(Command("fleet:status", ((),), self._listed, "shows the members of the fleet, and what waits"))
 
     def _listed(self, _: Mapping[str, Any]) -> asyncio.Future[dict[str, Any]]:
-        if self._status is None:
+        if self._fleet is None:
             raise CommandError(404, "No fleet", "expected the option brokers in the table [plugins.fleet]")
-        return self._status.listed()
+        return asyncio.ensure_future(self._fleet.status.listed())
 
     @hookimpl
     def describe(self, socket: Socket) -> dict[str, Any] | None:
         """Return which gateway delivers to a subscriber."""
-        is_shared = self._machine is not None and self._machine.has(socket.canonical)
-        return self._status.described(socket.canonical) if is_shared and self._status is not None else None
+        if self._fleet is None or not self._fleet.machine.has(socket.canonical):
+            return None
+        return self._fleet.status.described(socket.canonical)
 
     @hookimpl
     def statistics(self) -> list[StatisticGroup] | None:
         """Return what is owned, what waits, and what was lost."""
-        return None if self._status is None else self._status.statistics()
+        return None if self._fleet is None else self._fleet.status.statistics()
+
+
+async def _tick(machine: Member, status: Status) -> None:
+    look_at, limiter = 0.0, LogLimiter()
+    while True:
+        try:
+            machine.tick()
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + _LOOK_S
+                status.look()
+        except Exception:
+            if limiter.due("tick") is not None:
+                log.exception("the fleet has a fault")
+        await asyncio.sleep(_TICK_S)

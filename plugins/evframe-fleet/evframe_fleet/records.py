@@ -117,10 +117,6 @@ def _check_owner(record: dict[str, Any]) -> None:
     _check_version((name, epoch))
 
 
-def _check_member(record: dict[str, Any]) -> None:
-    _check_time(record["at"])
-
-
 def _check_version(version: Any) -> None:
     writer, number = version
     if type(writer) is not str:
@@ -140,7 +136,7 @@ def _check_time(at: Any) -> None:
 
 _CHECKS: Final = {
     "lease": _check_lease,
-    "member": _check_member,
+    "member": lambda record: _check_time(record["at"]),
     "owner": _check_owner,
     "front": _check_position,
     "behind": _check_position,

@@ -6,18 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
-from evframe_shards.leases import Lease
+from evframe_shards.leases import Lease, definition_of, restore
 from evframe_wire.keys import canonical_of, key_of
 from evframe_wire.patterns import compile_pattern
 
-from evframe import EventDefinition, EvframeError
+from evframe import EvframeError
 from evframe.plugin import LeaseChange, LogLimiter, PluginContext
 
 if TYPE_CHECKING:
-    from evframe import Socket
-    from evframe.plugin import Subscriber, Subscription
+    from evframe import EventDefinition, Socket
+    from evframe.plugin import Channel, Subscription
     from evframe_fleet.member import Member
     from evframe_fleet.options import Options
     from evframe_fleet.status import Status
@@ -42,8 +43,8 @@ class Sharing:
     def __init__(self, options: Options, context: PluginContext) -> None:
         self._context = context
         self._prolonged_s = options.lease_grace_ms / 1000 + _MORE_S
-        self._patterns = [compile_pattern(pattern) for pattern in options.local]
-        self._are_local: dict[str, bool] = {}
+        patterns = [compile_pattern(pattern) for pattern in options.local]
+        self._is_local = cache(lambda name: any(pattern.match(name) for pattern in patterns))
         self._applied: tuple[str, str] | None = None  # the lease that changes because another gateway has changed it
         self._kept: dict[Subscription, asyncio.Future[None]] = {}  # that are not acknowledged
         self._over: set[Subscription] = set()  # whose time is over here
@@ -54,14 +55,7 @@ class Sharing:
 
     def is_local(self, definition: EventDefinition) -> bool:
         """Return whether events of *definition* do not leave the process."""
-        is_local = self._are_local.get(definition.name)
-        if is_local is None:
-            is_local = any(pattern.match(definition.name) for pattern in self._patterns)
-            self._are_local[definition.name] = is_local
-        return is_local
-
-    def _is_shared(self, lease: Subscription) -> bool:
-        return is_lasting(lease.subscriber.socket) and not self.is_local(lease.event)
+        return self._is_local(definition.name)
 
     # Leases that change here
 
@@ -74,13 +68,13 @@ class Sharing:
         if self.is_local(lease.event):
             (self._here.discard if change in {"expired", "ended"} else self._here.add)(lease)
             # A record is from before the event became local; without its end, the next process would have the lease.
-            if change != "ended" or not self.machine.is_shared(name, key_of(canonical)):
+            if change != "ended" or not self.machine.leases.is_shared(name, key_of(canonical)):
                 return
         done = self._done(lease) if self.is_started else None
         if change in {"expired", "ended"}:
-            self.machine.end(name, key_of(canonical), done)
+            self.machine.leases.end(name, key_of(canonical), done)
         else:
-            self.machine.keep(self._record_of(lease), done)
+            self.machine.leases.keep(self._record_of(lease), done)
 
     def _record_of(self, lease: Subscription) -> Lease:
         return Lease.of(lease, self._context.leases.seconds_left(lease), time.time())
@@ -104,9 +98,10 @@ class Sharing:
 
     def due(self, lease: Subscription) -> float | None:
         """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
-        if not self._is_shared(lease):
+        socket, event = lease.subscriber.socket, lease.event
+        if not is_lasting(socket) or self.is_local(event):
             return None
-        if not self.machine.is_shared(lease.event.name, key_of(lease.subscriber.socket.canonical)):
+        if not self.machine.leases.is_shared(event.name, key_of(socket.canonical)):
             return None
         self._over.add(lease)
         return self._prolonged_s
@@ -120,10 +115,7 @@ class Sharing:
             self.definition_of(lease.event)
             if self._find(lease.event, lease.key) in self._here:
                 return
-            left_s = lease.left_s(time.time())
-            self._context.leases.restore_subscription(
-                lease.event, canonical_of(lease.text), lease.terms, left_s, renews=True
-            )
+            restore(self._context, lease, time.time())
         except (EvframeError, ValueError) as error:
             self.status.refused += 1
             repeated = self._limiter.due(lease.key)
@@ -154,19 +146,11 @@ class Sharing:
 
     def _find(self, event: str, key: str) -> Subscription | None:
         subscriber = self._context.roster.by_socket.get(canonical_of(key))
-        if subscriber is None:
-            return None
-        leases: dict[Subscriber, Subscription] = self.definition_of(event).leases
-        return leases.get(subscriber)
+        return None if subscriber is None else self.definition_of(event).leases.get(subscriber)
 
-    def definition_of(self, event: str) -> Any:
+    def definition_of(self, event: str) -> Channel:
         """See `evframe_fleet.log.Gateway.definition_of`."""
-        raising = self._context.raising
-        try:
-            return raising.event(event)
-        except EvframeError:
-            raising.register_event(event)
-            return raising.event(event)
+        return definition_of(self._context, event)
 
     def damaged(self, offset: int, problem: str) -> None:
         """See `evframe_fleet.log.Gateway.damaged`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Iterator
@@ -133,11 +132,8 @@ class Status:
         is_behind = key_of(canonical) in self._machine.table.behind[number]
         return {"Owner": self._owner(number), **({"Behind": True} if is_behind else {})}
 
-    def listed(self) -> asyncio.Future[dict[str, Any]]:
-        """Return the future of the listing, for people and programs."""
-        return asyncio.ensure_future(self._listed())
-
-    async def _listed(self) -> dict[str, Any]:
+    async def listed(self) -> dict[str, Any]:
+        """Return the listing, for people and programs."""
         ends = await self._broker.ends()
         table = self._machine.table
         members = [

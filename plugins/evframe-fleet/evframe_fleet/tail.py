@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -11,12 +10,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from evframe_kafka_clients.closing import end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, start
+from evframe_timing import Slices
 
 from evframe_fleet.options import Options
 from evframe_fleet.records import read_key
 
 _POLL_MS: Final = 500
-_TURN_S: Final = 0.005
+SLICE_S: Final = 0.005
+"""How long the loop serves nothing else while records are read."""
 
 
 class Tail:
@@ -74,14 +75,12 @@ class Tail:
             async with asyncio.timeout(_POLL_MS / 1000 + self._limit_s):
                 found = await consumer.getmany(timeout_ms=_POLL_MS)
             records = found.get(place, ())
-            turn = time.monotonic() + _TURN_S
+            slices = Slices(SLICE_S)
             for record in records:
                 key = read_key((record.key or b"").decode(errors="replace"), self._events)
                 self._take(record.offset, key, record.value)
                 self.next_offset = record.offset + 1
-                if time.monotonic() > turn:
-                    await asyncio.sleep(0)
-                    turn = time.monotonic() + _TURN_S
+                await slices.pause()
             if not records:  # compaction may have removed the records at the end
                 async with asyncio.timeout(self._limit_s):
                     self.next_offset = max(self.next_offset, await closing(consumer.position(place)))

@@ -85,7 +85,8 @@ async def resolver():
 async def running(options, resolver):
     """Run a broker with a script, and end both."""
     script, reports = Script(), []
-    script.broker = broker = Broker(options, resolver, reports.append, script.get_ready)
+    soon = asyncio.get_running_loop().call_soon
+    script.broker = broker = Broker(options, resolver, reports.append, script.get_ready, soon)
     script.reports = reports
     task = asyncio.ensure_future(broker.run(script))
     try:

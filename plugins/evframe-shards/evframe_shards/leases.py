@@ -11,10 +11,11 @@ import attrs
 from evframe_wire.keys import canonical_of, key_of
 from orjson import dumps, loads
 
+from evframe import UnknownEventError
 from evframe.plugin import NO_POLICY, Policy, Terms
 
 if TYPE_CHECKING:
-    from evframe.plugin import PluginContext, Subscription
+    from evframe.plugin import Channel, PluginContext, Subscription
 
 END_OF_TIME: Final = 1e11
 """No time of a record is later, in seconds of the wall clock: thousands of years."""
@@ -119,11 +120,21 @@ _NAMES: Final = frozenset(field.name for field in attrs.fields(Lease))
 
 
 def restore(context: PluginContext, lease: Lease, wall: float) -> bool:
-    """Make *lease* in this process; see `Subscribing.restore_subscription` for what is raised.
+    """Make or renew *lease* in this process; see `Subscribing.restore_subscription` for what is raised.
 
     Args:
         context: of the plugin that has received the lease.
         lease: the lease.
         wall: the present time of the wall clock, in seconds.
     """
-    return context.leases.restore_subscription(lease.event, canonical_of(lease.text), lease.terms, lease.left_s(wall))
+    socket, left_s = canonical_of(lease.text), lease.left_s(wall)
+    return context.leases.restore_subscription(lease.event, socket, lease.terms, left_s, renews=True)
+
+
+def definition_of(context: PluginContext, name: str) -> Channel:
+    """Return the definition of an event of another process, which is registered if it is not known here."""
+    try:
+        return context.raising.event(name)
+    except UnknownEventError:
+        context.register_event(name)
+        return context.raising.event(name)

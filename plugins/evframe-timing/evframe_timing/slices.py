@@ -18,18 +18,20 @@ class Slices:
     """Lets the loop serve others when a slice is over.
 
     Args:
+        slice_s: how many seconds a slice has.
         clock: the monotonic clock, in seconds.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, slice_s: float = SLICE_S, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slice_s = slice_s
         self._clock = clock
-        self._until = clock() + SLICE_S
+        self._until = clock() + slice_s
 
     async def pause(self) -> None:
         """Let the loop have a turn if this slice is over; call it every tenth of a millisecond or so."""
         if self._clock() > self._until:
             await asyncio.sleep(0)
-            self._until = self._clock() + SLICE_S
+            self._until = self._clock() + self._slice_s
 
 
 def portions(items: Iterable[T], size: int = _AT_ONCE) -> Iterator[list[T]]:

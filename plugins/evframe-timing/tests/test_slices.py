@@ -21,7 +21,7 @@ async def test_the_loop_serves_others_when_a_slice_is_over():
         turns += 1
 
     loop = asyncio.get_running_loop()
-    each = Slices(lambda: now)
+    each = Slices(clock=lambda: now)
     loop.call_soon(turn)
     await each.pause()
     assert turns == 0

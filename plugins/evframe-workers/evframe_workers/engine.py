@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from evframe import UnknownEventError
+from evframe_shards.leases import definition_of
+
 from evframe.plugin import Policy
 from evframe_workers.awaited import AwaitedQueue
 from evframe_workers.held import HeldQueue
@@ -87,11 +88,7 @@ class InterfaceEngine:
 
     def definition_of(self, name: str) -> EventDefinition:
         """Return the definition of an event."""
-        try:
-            return self._context.raising.event(name)
-        except UnknownEventError:
-            self._context.register_event(name)
-            return self._context.raising.event(name)
+        return definition_of(self._context, name)
 
     def forget(self, subscriber: Subscriber) -> None:
         """Forget the queue of a subscriber that was released."""
