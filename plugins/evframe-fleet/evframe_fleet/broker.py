@@ -32,7 +32,7 @@ class Broker:
     Args:
         options: of the fleet.
         resolver: looks up the names of brokers.
-        report: called with why the cluster cannot be used, and with None when it can.
+        report: called with why the cluster cannot be used, and with None when it can and this gateway is a member.
         get_ready: awaited when all leases were read for the first time, before this gateway takes part.
         soon: calls a function in the next turn of the loop; before there is one, when it begins.
     """
@@ -126,7 +126,7 @@ class Broker:
                 connection = library.Connection(self._options, self._places, made, machine, self._next_lease)
                 self.connection = connection
                 try:
-                    await connection.run(self._on_leases)
+                    await connection.run(self._on_leases, lambda: self._report(None))
                 finally:
                     self.connection = None
                     await connection.close()
@@ -148,7 +148,6 @@ class Broker:
         is_first = not self.is_connected.is_set()
         self._is_taking_part = True
         self.is_connected.set()
-        self._report(None)
         if is_first:
             await self._get_ready()
 

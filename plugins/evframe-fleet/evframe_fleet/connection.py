@@ -60,11 +60,12 @@ class Connection:
         self.catch_up = CatchUp(options, places, made)
         """Reads events again."""
 
-    async def run(self, get_ready: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, get_ready: Callable[[], Awaitable[None]], on_member: Callable[[], object]) -> None:
         """Work until something fails.
 
         Args:
             get_ready: called when all leases are read; this gateway joins the group when it ends.
+            on_member: called when the group has divided the partitions.
 
         Raises:
             TopicError: if a topic cannot be used.
@@ -74,7 +75,7 @@ class Connection:
         async with asyncio.timeout(3 * self._limit_s):
             await Topics(self._options, self._places).prepare(self._made, self._limit_s)
         await self.writer.start()
-        parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(get_ready))
+        parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(get_ready, on_member))
         work = [*map(asyncio.ensure_future, parts)]
         try:
             over, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
@@ -85,12 +86,12 @@ class Connection:
                 each.cancel()
             await asyncio.gather(*work, return_exceptions=True)
 
-    async def _take_part(self, get_ready: Callable[[], Awaitable[None]]) -> None:
+    async def _take_part(self, get_ready: Callable[[], Awaitable[None]], on_member: Callable[[], object]) -> None:
         """Join the group, once all leases are read."""
         await self.tail.wait_until_read(self._limit_s)
         self._check_group(is_new=True)
         await get_ready()
-        await asyncio.gather(self.catch_up.run(), self.membership.run())
+        await asyncio.gather(self.catch_up.run(), self.membership.run(on_member))
 
     def _check_group(self, *, is_new: bool) -> None:
         """Fail when members of another group deliver; of groups that have begun at once, one continues."""

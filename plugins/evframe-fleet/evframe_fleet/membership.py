@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import ConsumerStoppedError, InvalidSessionTimeoutError, KafkaError
 from evframe_kafka_clients.closing import commit, end
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing, start
@@ -71,19 +71,24 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._taking_over: asyncio.Task[None] | None = None
         self._commits: set[asyncio.Task[bool]] = set()
         self._refusal: TopicError | None = None
+        self._on_member: Callable[[], object] = lambda: None
         self._is_starting = self._is_leaving = self._has_ended = False
 
     def _place(self, partition: int) -> TopicPartition:
         return TopicPartition(self._options.events_topic, partition)
 
-    async def run(self) -> None:
+    async def run(self, on_member: Callable[[], object]) -> None:
         """Join the group, and pass frames until this is cancelled.
+
+        Args:
+            on_member: called when the group has divided the partitions.
 
         Raises:
             KafkaError: if the library cannot continue.
             TimeoutError: if the cluster does not answer in time.
-            TopicError: if other members have other topics.
+            TopicError: if other members have other topics, or the brokers refuse the length of a session.
         """
+        self._on_member = on_member
         self._is_starting = True
         try:
             async with asyncio.timeout(self._limit_s):
@@ -102,6 +107,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
                     found = await self._consumer.getmany(timeout_ms=_POLL_MS, max_records=_MOST_RECORDS)
             except TimeoutError:
                 continue  # a rebalance is under way
+            except InvalidSessionTimeoutError:
+                raise TopicError.of_session(self._options) from None
             except (KafkaError, ConsumerStoppedError) as error:
                 if not self._is_leaving and not getattr(error, "retriable", False):
                     raise
@@ -192,7 +199,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         while True:
             try:
                 async with asyncio.timeout(self._limit_s):
-                    found = await asyncio.gather(*(closing(self._consumer.committed(place)) for place in places))
+                    found = await asyncio.gather(*map(self._committed, places))
                     if await self._has_one_leases_topic():
                         break
             except (KafkaError, TimeoutError):
@@ -203,9 +210,15 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
             await asyncio.sleep(_RETRY_S)
         offsets = {place.partition: offset or 0 for place, offset in zip(places, found, strict=True)}
         self._owned = set(offsets)
+        self._on_member()
         if offsets:
             self._assignor.is_new = False
             self._machine.assigned(offsets)
+
+    async def _committed(self, place: TopicPartition) -> int | None:
+        """Return the offset of the group; a call that is cancelled before its first turn makes no request."""
+        offset: int | None = await closing(self._consumer.committed(place))
+        return offset
 
     async def _has_one_leases_topic(self) -> bool:
         """Return whether all members have one; of two, that of earlier members continues, or the first by its name."""

@@ -36,14 +36,14 @@ def _properties(options: Options, attribute: attrs.Attribute[Any], value: Mappin
 
 
 def _heartbeat(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
-    most = options.session_timeout_ms // 3
+    most = options.session_timeout_ms // 4
     if not 1 <= value <= most:
-        raise ValueError(f"{attribute.name}: expected 1 to a third of session_timeout_ms, {most}, got {value}")
+        raise ValueError(f"{attribute.name}: expected 1 to a quarter of session_timeout_ms, {most}, got {value}")
 
 
 def _margin(options: Options, attribute: attrs.Attribute[int], value: int) -> None:
     least, most = 2 * options.heartbeat_interval_ms, options.session_timeout_ms // 2
-    if not least <= value <= most:
+    if least <= most and not least <= value <= most:  # else it is the heartbeat that does not fit
         raise ValueError(
             f"{attribute.name}: expected {least}, twice heartbeat_interval_ms, to {most}, half of session_timeout_ms,"
             f" got {value}"

@@ -30,7 +30,13 @@ _REPLICAS: Final = (InvalidReplicationFactorError, PolicyViolationError)
 
 
 class TopicError(Exception):
-    """A topic that the fleet cannot use; the text says which, what is expected, and what it has."""
+    """A topic or a group that the fleet cannot use; the text says which, what is expected, and what it has."""
+
+    @classmethod
+    def of_session(cls, options: Options) -> TopicError:
+        """Return the error of a gateway whose sessions the brokers refuse."""
+        expected = "expected group.min.session.timeout.ms to group.max.session.timeout.ms of the brokers"
+        return cls(f"session_timeout_ms: {expected}, got {options.session_timeout_ms}")
 
     @classmethod
     def of_leases(cls, options: Options, other: str) -> TopicError:

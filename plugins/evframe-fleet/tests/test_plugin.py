@@ -394,7 +394,7 @@ def test_options_that_do_not_fit_are_refused():
     for options, problem in (
         ({"brokers": "a:b:c"}, "brokers: expected brokers as host"),
         ({"events_topic": "evframe.leases"}, "events_topic: expected another topic than leases_topic"),
-        ({"heartbeat_interval_ms": 3000}, "heartbeat_interval_ms: expected 1 to a third of session_timeout_ms"),
+        ({"heartbeat_interval_ms": 1501}, "heartbeat_interval_ms: expected 1 to a quarter of session_timeout_ms, 1500"),
         ({"margin_ms": 100}, "margin_ms: expected 500, twice heartbeat_interval_ms, to 3000"),
         ({"properties": {"session.timeout.ms": 1}}, "expected the option session_timeout_ms"),
         ({"properties": {"group.instance.id": "x"}}, "the fleet sets it"),
