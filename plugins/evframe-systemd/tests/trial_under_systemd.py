@@ -17,6 +17,8 @@ import evframe
 
 FOLDER = Path(evframe_systemd.__file__).parent
 BIN = Path(sys.executable).parent
+FOLDERS = sorted({str(Path(evframe.__file__).parents[1]), sys.prefix})
+"""The checkout and the environment."""
 
 # The container has the files of this machine below those that it writes, and a cgroup in which it is the root. The
 # folders of the checkout and of the environment may be on other file systems, or closed to the user of the unit.
@@ -56,13 +58,10 @@ echo $$ >"$1/cgroup.procs"
 shift
 exec unshare --mount --uts --ipc --net --pid --cgroup --fork --kill-child bash -c "$@"
 """
-# ProtectHome would hide an environment that is below /home.
-DROP_IN = """
-[Service]
-ProtectHome=no
-RestartSec=0
-Environment=PYTHONPATH=/etc/evframe
-"""
+# What the unit hides may have the checkout or the environment.
+HIDDEN = {"/home/": "ProtectHome", "/root/": "ProtectHome", "/tmp/": "PrivateTmp", "/var/tmp/": "PrivateTmp"}
+SHOWN = sorted({f"{option}=no" for top, option in HIDDEN.items() if any(each.startswith(top) for each in FOLDERS)})
+DROP_IN = "\n".join(["[Service]", *SHOWN, "RestartSec=0", "Environment=PYTHONPATH=/etc/evframe", ""])
 # A short watchdog has the test end soon.
 WATCHDOG = """
 [Service]
@@ -196,8 +195,7 @@ def booted(base):
         ["findmnt", "-rn", "-t", "cgroup2", "-o", "TARGET", "--first-only"], capture_output=True, text=True, check=True
     ).stdout.split()
     cgroup = f"{mounted}/evframe-{os.getpid()}"
-    folders = {str(Path(evframe.__file__).parents[1]), sys.prefix}
-    words = ("-c", ENTER, "enter", cgroup, BOOT, "boot", str(base), *sorted(folders))
+    words = ("-c", ENTER, "enter", cgroup, BOOT, "boot", str(base), *FOLDERS)
     with (base / "boot.log").open("w") as log:
         try:
             with child(shutil.which("bash"), *words, stdout=log, stderr=log) as process:
