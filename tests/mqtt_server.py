@@ -1,11 +1,10 @@
 """A server of MQTT 5 that answers as a test says, for what Mosquitto never does."""
 
-import asyncio
-
 import mqtt5
+from stream_servers import StreamServer
 
 
-class Server:
+class Server(StreamServer):
     """Hands each message to *answer*, which returns the reason code of its PUBACK, the bytes of an answer, or None.
 
     Args:
@@ -14,42 +13,25 @@ class Server:
     """
 
     def __init__(self, answer=lambda packet, connection: 0, connack=None):
+        super().__init__(self._serve_mqtt)
         self.answer = answer
         self.connack = mqtt5.ConnAckPacket() if connack is None else connack
         self.logins = []
         self.packets = []
         self.pings = 0
         self.is_silent = False
-        self._writers = set()
 
-    async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-        await asyncio.sleep(0)
-
-    async def _serve(self, reader, writer):
-        self._writers.add(writer)
-        unread, number = b"", len(self._writers)
-        try:
-            while data := await reader.read(65536):
-                unread += data
-                while unread:
-                    try:
-                        packet, size = mqtt5.read(memoryview(unread))
-                    except IndexError:
-                        break
-                    unread = unread[size:]
-                    self._take(packet, writer, number)
-        except OSError:
-            pass
-        finally:
-            writer.close()
+    async def _serve_mqtt(self, reader, writer):
+        unread, number = b"", self.accepted
+        while data := await reader.read(65536):
+            unread += data
+            while unread:
+                try:
+                    packet, size = mqtt5.read(memoryview(unread))
+                except IndexError:
+                    break
+                unread = unread[size:]
+                self._take(packet, writer, number)
 
     def _take(self, packet, writer, number):
         if isinstance(packet, mqtt5.ConnectPacket):

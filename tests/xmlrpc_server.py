@@ -3,6 +3,7 @@
 import asyncio
 
 from evframe_xmlrpc import Options, XmlrpcTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -21,49 +22,30 @@ def http(body, status="200 OK", head=""):
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{head}\r\n".encode() + body
 
 
-class Server:
+class Server(StreamServer):
     """Keeps the requests, and answers each with what it is told."""
 
-    def __init__(self, answer=lambda number: http(OK), port=0):
-        self.answer, self.port = answer, port
+    def __init__(self, answer=lambda number: http(OK), port=0, host="127.0.0.1", **options):
+        super().__init__(self.serve, host, port, **options)
+        self.answer = answer
         self.requests = []
-        self.connections = 0
         self.sent = 0  # bytes of answers
-        self.serving = set()
-
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        for task in self.serving:
-            task.cancel()
-        await asyncio.gather(*self.serving, return_exceptions=True)
 
     async def serve(self, reader, writer):
-        self.serving.add(asyncio.current_task())
-        self.connections += 1
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                self.requests.append((head, await reader.readexactly(length)))
-                answer = self.answer(len(self.requests))
-                if answer is None:
-                    await asyncio.Event().wait()
-                for part in [answer] if isinstance(answer, bytes) else answer:
-                    writer.write(part)
-                    await writer.drain()
-                    self.sent += len(part)
-                    await asyncio.sleep(0)
-                if b"Connection: close" in head + (answer if isinstance(answer, bytes) else b""):
-                    break
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            self.requests.append((head, await reader.readexactly(length)))
+            answer = self.answer(len(self.requests))
+            if answer is None:
+                await asyncio.Event().wait()
+            for part in [answer] if isinstance(answer, bytes) else answer:
+                writer.write(part)
+                await writer.drain()
+                self.sent += len(part)
+                await asyncio.sleep(0)
+            if b"Connection: close" in head + (answer if isinstance(answer, bytes) else b""):
+                break
 
 
 def interface(config=None, **options):

@@ -166,7 +166,7 @@ async def test_ends_by_the_server(code, reason):
     async with Server() as server:
         taker = Taker()
         connection = await connect(Login("h"), addresses(server.port), taker)
-        (writer,) = server._writers
+        (writer,) = server.writers
         writer.write(mqtt5.DisconnectPacket(reason_code=code).write())
         await until(lambda: taker.reasons)
         assert (taker.reasons, connection.is_open) == ([reason], False)
@@ -186,8 +186,7 @@ async def test_an_answer_that_does_not_come():
         connection = await connect(Login("h"), addresses(server.port), Taker())
         waiting = asyncio.ensure_future(connection.subscribe(mqtt5.SubscribePacket(1, filters), 60))
         await asyncio.sleep(0.01)
-        for writer in server._writers:
-            writer.transport.abort()
+        server.reset()
         with pytest.raises(Unavailable, match="closed|reset"):
             await waiting
 

@@ -127,7 +127,7 @@ async def test_the_window_of_the_server():
                 for number in range(20):
                     events.raise_event("E_TEST", [number])
                 await until(lambda: len(held) == window)  # noqa: B023 as above
-                (writer,) = server._writers
+                (writer,) = server.writers
                 for number in range(20):
                     await until(lambda: len(held) > number)  # noqa: B023 as above
                     assert len(held) <= number + window
@@ -220,7 +220,7 @@ async def test_packets_in_pieces():
         lease = events.subscribe_event("E_TEST", f"mqtt://127.0.0.1:{server.port}/t")
         events.raise_event("E_TEST", [1])
         await until(lambda: server.logins)
-        (writer,) = server._writers
+        (writer,) = server.writers
         server.answer = answer
         writer.write(b"\x00")
         await asyncio.sleep(0.01)
@@ -276,7 +276,7 @@ async def test_after_a_loss_messages_are_sent_alone_at_first():
 
     def acknowledge():
         groups.append(len(unanswered))
-        (writer,) = (each for each in server._writers if not each.is_closing())
+        (writer,) = (each for each in server.writers if not each.is_closing())
         for packet in unanswered:
             code = 0x99 if number_of(packet) == 1 else 0
             writer.write(b"\x40\x03" + packet.packet_id.to_bytes(2, "big") + bytes([code]))

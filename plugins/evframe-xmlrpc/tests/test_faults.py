@@ -1,13 +1,14 @@
 """Numbered events to a server over a way that fails."""
 
-import asyncio
 import re
+from functools import partial
 
 import pytest
 from brokers.load import COUNT, LIMIT_S, Tries, WayFaults, load
 from brokers.proxy import FaultProxy
 from evframe_xmlrpc import Options, XmlrpcTransport
 from numbered import assert_exactly, assert_in_order
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -21,17 +22,12 @@ pytestmark = pytest.mark.timeout(60 + LIMIT_S)
 async def serve(reader, writer, numbers):
     """Answer calls, and keep their numbers."""
     text = b""
-    try:
-        while data := await reader.read(1 << 18):
-            calls, end, text = (text + data).rpartition(END)
-            found = NUMBER.findall(calls + end)
-            numbers += map(int, found)
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER) * len(found))
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
+    while data := await reader.read(1 << 18):
+        calls, end, text = (text + data).rpartition(END)
+        found = NUMBER.findall(calls + end)
+        numbers += map(int, found)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ANSWER), ANSWER) * len(found))
+        await writer.drain()
 
 
 @pytest.mark.parametrize("fault", ["cut", "delay", "hold", "refuse", "reset"])
@@ -41,9 +37,8 @@ async def test_faults_on_the_way_lose_nothing(fault):
     In a black hole the oldest call fails at its time, which is counted; those behind it are made again.
     """
     numbers, tries = [], Tries()
-    server = await asyncio.start_server(lambda *ends: serve(*ends, numbers), "127.0.0.1", 0)
     options = Options(max_in_flight=16, **({"timeout_ms": 300} if fault == "hold" else {}))
-    async with FaultProxy(server.sockets[0].getsockname()[1]) as proxy:
+    async with StreamServer(partial(serve, numbers=numbers)) as server, FaultProxy(server.port) as proxy:
         events = evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options), "tries": tries})
         events.register_event("E_TEST")
         async with events:
@@ -51,7 +46,6 @@ async def test_faults_on_the_way_lose_nothing(fault):
             await load(events, getattr(WayFaults(proxy, tries), fault), times=5)
             await until(lambda: not lease.subscriber.depth, LIMIT_S)
             counters = events.statistics[0]
-    server.close()
 
     assert counters.raised == counters.delivered + counters.failed == COUNT
     if fault == "hold":

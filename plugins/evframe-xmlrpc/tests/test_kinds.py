@@ -9,6 +9,7 @@ import pytest
 from evframe_xmlrpc import Options, XmlrpcTransport, parse
 from evframe_xmlrpc.calls import value
 from silent import silent_listener
+from stream_servers import StreamServer
 from xmlrpc_server import FAULT, OK, Server, http, interface
 
 import evframe
@@ -94,22 +95,18 @@ async def test_a_refused_multicall_is_split(refusal):
 
 async def test_a_server_that_takes_one_request_per_read_gets_every_event():
     """By default a call waits for the answer to the one before."""
-    numbers, serving = [], []
+    numbers = []
 
     async def serve(reader, writer):
-        serving.append(asyncio.current_task())
         while data := await reader.read(1 << 20):
             numbers.append(int(re.search(rb"<int>(\d+)</int>", data)[1]))  # and forgets what else it has read
             writer.write(http(OK))
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, interface() as events:
-        lease = events.subscribe_event("E_TEST", "xmlrpc:127.0.0.1:%d:m" % server.sockets[0].getsockname()[1])
+    async with StreamServer(serve) as server, interface() as events:
+        lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
         for number in range(201):
             events.raise_event("E_TEST", [number])
         await until(lambda: not lease.subscriber.depth)
-    await asyncio.gather(*serving)
 
     assert numbers == list(range(201))
     assert lease.subscriber.delivered == 201
@@ -167,17 +164,11 @@ async def test_events_that_flow_follow_the_name(most):
     arrived = []
 
     class Home(Server):
-        async def __aenter__(self):
-            self.server = await asyncio.start_server(self.serve, self.home, self.port)
-            self.port = self.server.sockets[0].getsockname()[1]
-            return self
-
         def __init__(self, home, port=0):
-            super().__init__(self.keep, port)
-            self.home = home
+            super().__init__(self.keep, port, home)
 
         def keep(self, _):
-            arrived.append((self.home, xmlrpc.client.loads(self.requests[-1][1])[0][1]))
+            arrived.append((self.host, xmlrpc.client.loads(self.requests[-1][1])[0][1]))
             return http(OK)
 
     with FakeNames({"peer.example": ["127.0.0.1"]}) as names:
@@ -187,12 +178,12 @@ async def test_events_that_flow_follow_the_name(most):
                 await events.raise_event_and_wait("E_TEST", [0])
                 names["peer.example"] = ["127.0.0.2"]
                 raised = 1
-                while not new.connections:
+                while not new.accepted:
                     events.raise_event("E_TEST", [raised])
                     raised += 1
                     await asyncio.sleep(0.001)
                 await until(lambda: not lease.subscriber.depth)
-            assert (old.connections, new.connections) == (1, 1)
+            assert (old.accepted, new.accepted) == (1, 1)
 
     assert [number for _, number in arrived] == list(range(raised))
     assert lease.subscriber.delivered == raised
@@ -200,11 +191,10 @@ async def test_events_that_flow_follow_the_name(most):
 
 async def test_what_an_ended_connection_has_not_answered_comes_first():
     """With pipelining, no call overtakes those that a connection ended without a reply to."""
-    numbers, connections = [], []
+    numbers = []
 
     async def serve(reader, writer):
-        connections.append(writer)
-        is_first, text = len(connections) == 1, b""
+        is_first, text = server.accepted == 1, b""
         while data := await reader.read(1 << 18):
             calls, end, text = (text + data).rpartition(b"</methodCall>")
             found = [int(number) for number in re.findall(rb"<int>(\d+)</int>", calls + end)]
@@ -214,18 +204,14 @@ async def test_what_an_ended_connection_has_not_answered_comes_first():
             writer.write(http(OK) * len(found))
             if is_first and len(numbers) == 8:
                 break
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    options = Options(max_in_flight=16)
-    async with server, evframe.EventInterface(plugins={"xmlrpc": XmlrpcTransport(options)}) as events:
+    plugins = {"xmlrpc": XmlrpcTransport(Options(max_in_flight=16))}
+    async with StreamServer(serve) as server, evframe.EventInterface(plugins=plugins) as events:
         events.register_event("E_TEST")
-        port = server.sockets[0].getsockname()[1]
-        lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{port}:m")
+        lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
         for number in range(64):
             events.raise_event("E_TEST", [number])
         await until(lambda: lease.subscriber.delivered == 64)
-    await until(lambda: all(each.is_closing() for each in connections))
 
     assert numbers == list(range(64))
 
@@ -239,7 +225,7 @@ async def test_a_connection_is_exchanged_at_its_greatest_age(most):
             events.register_event("E_TEST")
             lease = events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
             raised = 0
-            while server.connections < 4:
+            while server.accepted < 4:
                 events.raise_event("E_TEST", [raised])
                 raised += 1
                 await asyncio.sleep(0.001)
@@ -303,13 +289,10 @@ async def test_an_exchanged_connection_is_closed_after_its_last_reply():
 
         class Slow(Server):
             async def serve(self, reader, writer):
-                self.serving.add(asyncio.current_task())
                 await reader.readuntil(b"</methodCall>")
                 await may_answer.wait()
                 writer.write(http(OK))
-                self.sent += len(await reader.read())
-                self.connections += 1
-                writer.close()
+                await reader.read()
 
         async with Slow() as server, named(names, every_s=0.05) as events:
             lease = events.subscribe_event("E_TEST", f"xmlrpc:peer.example:{server.port}:m")
@@ -319,7 +302,7 @@ async def test_an_exchanged_connection_is_closed_after_its_last_reply():
             names["peer.example"] = ["127.0.0.2"]
             await until(lambda: events.resolver.known("peer.example", 1)[0].ip == "127.0.0.2")
             may_answer.set()
-            await until(lambda: server.connections)
+            await until(lambda: server.accepted and not server.writers)
             assert lease.subscriber.delivered == 1
 
 
