@@ -13,6 +13,7 @@ from evframe_cesql import CesqlPlugin
 from evframe_datagram import DatagramTransport
 from evframe_policies import PoliciesPlugin
 from evframe_stream import StreamTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.delivery.subscriber import State
@@ -22,35 +23,29 @@ from evframe.testing import FakeClock, MemoryTransport, until
 STEP_S = 0.05
 
 
-class Receiver:
+class Receiver(StreamServer):
     """A TCP peer that listens when the test says so, and notes which events have come."""
 
     def __init__(self):
         self.socket = socket.socket()
         self.socket.bind(("127.0.0.1", 0))  # without listening, connections are refused
+        super().__init__(self.serve, sock=self.socket)
         self.text = f"tcp:127.0.0.1:{self.socket.getsockname()[1]}"
         self.numbers = []
         self.rest = b""
-        self.is_over = asyncio.Event()
 
-    async def listen(self):
-        self.server = await asyncio.start_server(self.serve, sock=self.socket)
-
-    async def serve(self, reader, writer):
+    async def serve(self, reader, _):
         while data := await reader.read(65536):
             data = self.rest + data
             end = data.rfind(b"}") + 1
             self.rest = data[end:]
             self.numbers += map(int, re.findall(rb'"n":([0-9]+)', data[:end]))
-        writer.close()
-        await writer.wait_closed()
-        self.is_over.set()
 
     async def aclose(self):
         """End when the connection of the subscriber has ended."""
-        await self.is_over.wait()
-        self.server.close()
-        await self.server.wait_closed()
+        await self.ended()
+        await self.close()
+        self.socket.close()
 
 
 class Outage:
@@ -85,7 +80,7 @@ class Outage:
     async def arrivals(self):
         """Return when how many events had arrived, from the first one to the last."""
         await until(lambda: self.subscriber.attempts)
-        await self.receiver.listen()
+        await self.receiver.open()
         found = []
         while self.subscriber.depth:
             await until(lambda: not self.is_away)  # the next attempt comes at its time

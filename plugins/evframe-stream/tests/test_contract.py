@@ -5,6 +5,7 @@ import json
 from contextlib import asynccontextmanager
 
 from evframe_stream import Options, StreamTransport
+from stream_servers import StreamServer
 
 from evframe.testing import Peer, TransportContract
 
@@ -24,10 +25,8 @@ class TestPlain(TransportContract):
     @asynccontextmanager
     async def peer(self):
         received = asyncio.Queue()
-        serving = set()
 
         async def serve(reader, writer):
-            serving.add(asyncio.current_task())
             text = ""
             while data := await reader.read(65536):
                 text += data.decode()
@@ -40,16 +39,13 @@ class TestPlain(TransportContract):
                     text = text[end:]
                     if "id" in message:
                         writer.write(b'{"id":%d,"result":1}' % message["id"])
-            writer.close()
-            await writer.wait_closed()
 
         async def receive(count):
             return [await received.get() for _ in range(count)]
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server:
-            yield Peer("tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1], receive)
-        await asyncio.gather(*serving)
+        async with StreamServer(serve) as server:
+            yield Peer(f"tcp:127.0.0.1:{server.port}", receive)
+            await server.ended()
 
 
 class TestReliable(TestPlain):

@@ -7,12 +7,12 @@ import re
 import socket
 import struct
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from evframe_stream import Options, StreamTransport
 from processes import bound
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -184,21 +184,16 @@ async def test_any_schedule_of_ends_loses_nothing(tmp_path, seed):
 
 async def test_peer_that_resets_each_connection_is_not_called_without_a_pause():
     """The intervals grow between the connections on which the same bytes are acknowledged and thrown away."""
-    times, serving = [], set()
+    times = []
 
-    async def serve(reader, writer):
-        serving.add(asyncio.current_task())
+    async def serve(_, writer):
         times.append(asyncio.get_running_loop().time())
         await asyncio.sleep(0.02)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, interface(resend_ms=60_000) as events:
-        events.subscribe_event("E_TEST", "tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+    async with StreamServer(serve) as server, interface(resend_ms=60_000) as events:
+        events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{server.port}")
         await events.raise_event_and_wait("E_TEST", [1])
         await until(lambda: len(times) > 4)
-    await asyncio.gather(*serving)
     assert times[4] - times[3] > 0.15

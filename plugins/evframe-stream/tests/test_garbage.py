@@ -6,6 +6,7 @@ from weakref import ref
 
 import pytest
 from evframe_stream import Options, StreamTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -39,12 +40,10 @@ async def test_a_connection_that_ended_early_leaves_at_once():
         await reader.readexactly(1)
         asked.set()
         await reader.read()  # to the end
-        writer.close()
 
-    server = await asyncio.start_server(peer, "127.0.0.1", 0)
-    socket_text = "tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1]
     config = Config(CoreOptions(drain_timeout_s=0.05))
-    async with server, evframe.EventInterface(config, plugins={"stream": stream}) as events:
+    async with StreamServer(peer) as server, evframe.EventInterface(config, plugins={"stream": stream}) as events:
+        socket_text = f"tcp:127.0.0.1:{server.port}"
         events.register_event("E_TEST")
         events.subscribe_event("E_TEST", socket_text)
         events.raise_event("E_TEST")

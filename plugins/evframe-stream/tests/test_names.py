@@ -1,12 +1,13 @@
 """Host names of tcp subscribers: looked up when a connection is made, and followed when they move."""
 
-import asyncio
 import json
 import socket
+from contextlib import asynccontextmanager
 
 import pytest
 from evframe_stream import Options, StreamTransport, parse
 from silent import silent_listener
+from stream_servers import StreamServer
 
 import evframe
 from evframe import Batch, Unavailable
@@ -20,25 +21,12 @@ OLD, NEW = "127.0.0.1", "127.0.0.2"
 class Homes:
     """Peers with one port at two addresses, which keep the numbers of events with the address that read them."""
 
-    def __init__(self, *, answers=False):
+    def __init__(self, answers):
         self.answers = answers
         self.read = []
         self.connections = []
-        self.serving = []
-
-    async def __aenter__(self):
-        self.servers = [await asyncio.start_server(self.serve, OLD, 0)]
-        self.port = self.servers[0].sockets[0].getsockname()[1]
-        self.servers.append(await asyncio.start_server(self.serve, NEW, self.port))
-        return self
-
-    async def __aexit__(self, *_):
-        for server in self.servers:
-            server.close()
-        await asyncio.gather(*self.serving)
 
     async def serve(self, reader, writer):
-        self.serving.append(asyncio.current_task())
         home = writer.get_extra_info("sockname")[0]
         self.connections.append(home)
         text = ""
@@ -50,7 +38,16 @@ class Homes:
                 self.read.append((home, message["params"][0]))
                 if self.answers:
                     writer.write(b'{"id":%d,"result":1}' % message["id"])
-        writer.close()
+
+
+@asynccontextmanager
+async def homes_of_peer(*, answers=False):
+    homes = Homes(answers)
+    async with StreamServer(homes.serve, OLD) as old, StreamServer(homes.serve, NEW, old.port) as new:
+        homes.port = old.port
+        yield homes
+        await old.ended()
+        await new.ended()
 
 
 def named(names, every_s=0.0, **options):
@@ -75,7 +72,7 @@ def test_parsing_looks_no_name_up(monkeypatch):
 async def test_a_name_that_does_not_resolve_is_away():
     """A subscriber whose name does not resolve is away, and gets its events once it does."""
     with FakeNames() as names:
-        async with Homes() as homes, named(names) as events:
+        async with homes_of_peer() as homes, named(names) as events:
             lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             events.raise_event("E_TEST", [1])
             await until(lambda: lease.subscriber.attempts)
@@ -89,7 +86,7 @@ async def test_events_that_flow_follow_the_name(reliable):
     """While events flow, the connection is exchanged when the address changes: each arrives once, in order."""
     with FakeNames({"peer.example": [OLD]}) as names:
         options = {"reliable_mode": reliable, "timeout_ms": 20_000}
-        async with Homes(answers=reliable) as homes, named(names, every_s=0.05, **options) as events:
+        async with homes_of_peer(answers=reliable) as homes, named(names, every_s=0.05, **options) as events:
             lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
             names["peer.example"] = [NEW]
@@ -117,7 +114,10 @@ async def test_events_that_flow_follow_the_name(reliable):
 async def test_connection_to_an_address_that_the_name_keeps_stays(reliable):
     """A connection stays while its address is among those of the name."""
     with FakeNames({"peer.example": [OLD]}) as names:
-        async with Homes(answers=reliable) as homes, named(names, every_s=0.05, reliable_mode=reliable) as events:
+        async with (
+            homes_of_peer(answers=reliable) as homes,
+            named(names, every_s=0.05, reliable_mode=reliable) as events,
+        ):
             events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
             names["peer.example"] = [NEW, OLD]
@@ -130,7 +130,7 @@ async def test_connection_to_an_address_that_the_name_keeps_stays(reliable):
 async def test_after_a_failure_the_name_is_looked_up_again():
     """A connection that fails has its name looked up again, and the next one goes to the new address."""
     with FakeNames({"peer.example": ["127.0.0.3"]}) as names:
-        async with Homes() as homes, named(names) as events:
+        async with homes_of_peer() as homes, named(names) as events:
             lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             events.raise_event("E_TEST", [1])
             await until(lambda: lease.subscriber.attempts)
@@ -141,7 +141,7 @@ async def test_after_a_failure_the_name_is_looked_up_again():
 async def test_idle_connection_follows_the_name():
     """An idle connection to an address that the name has no more is closed, and the next event goes to the new one."""
     with FakeNames({"peer.example": [OLD]}) as names:
-        async with Homes() as homes, named(names, every_s=0.05) as events:
+        async with homes_of_peer() as homes, named(names, every_s=0.05) as events:
             events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
             (connection,) = events.plugin("stream").connections
@@ -155,7 +155,7 @@ async def test_an_address_that_does_not_answer_leaves_time_to_the_next():
     """Of two addresses, the first of which answers no connection, the second gets the events."""
     silent = "127.0.0.3"
     with FakeNames({"peer.example": [silent, NEW]}) as names:
-        async with Homes() as homes, named(names, connect_timeout_ms=400) as events:
+        async with homes_of_peer() as homes, named(names, connect_timeout_ms=400) as events:
             with silent_listener(silent, homes.port):
                 lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
                 events.raise_event("E_TEST", [1])
@@ -166,7 +166,7 @@ async def test_an_address_that_does_not_answer_leaves_time_to_the_next():
 async def test_a_connection_that_is_closed_while_it_is_exchanged_opens_no_other():
     """What comes while a connection is exchanged is given back when it is closed for good, and nothing is opened."""
     with FakeNames({"peer.example": [OLD]}) as names:
-        async with Homes(answers=True) as homes, named(names, reliable_mode=True) as events:
+        async with homes_of_peer(answers=True) as homes, named(names, reliable_mode=True) as events:
             lease = events.subscribe_event("E_TEST", f"tcp:peer.example:{homes.port}")
             await events.raise_event_and_wait("E_TEST", [0])
             transport = events.plugin("stream")

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 from evframe_stream import Options, StreamTransport, parse
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -15,29 +16,16 @@ from evframe.testing import until
 decode = json.JSONDecoder().raw_decode
 
 
-class Peer:
+class Peer(StreamServer):
     """A TCP server that keeps what it reads, and answers as a test says."""
 
     def __init__(self, answer=None, port=0):
+        super().__init__(self.serve, port=port)
         self.answer = answer
-        self.port = port
         self.data = b""
-        self.connections = []
-        self.ended = 0
         self.changed = asyncio.Condition()
 
-    async def __aenter__(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_):
-        self.server.close()
-        for _, writer in self.connections:
-            writer.close()
-
     async def serve(self, reader, writer):
-        self.connections.append((reader, writer))
         buffered = ""
         while data := await reader.read(65536):
             self.data += data
@@ -54,10 +42,6 @@ class Peer:
                     await asyncio.sleep(0)
             async with self.changed:
                 self.changed.notify_all()
-        writer.close()
-        self.ended += 1
-        async with self.changed:
-            self.changed.notify_all()
 
     async def until(self, true):
         async with asyncio.timeout(20), self.changed:
@@ -224,7 +208,7 @@ async def test_replies_s2_s5_s10(answer, reason):
         )
 
     assert [report[0].reason for report in reports] == [reason] * 5
-    assert len(peer.connections) == 1
+    assert peer.accepted == 1
 
 
 async def test_pipelined_replies_in_any_order_s7():
@@ -265,10 +249,11 @@ async def test_deadline_of_each_request_s3_s4():
             assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
         assert (await silent)[0].reason == "timeout"
         assert asyncio.get_running_loop().time() - started >= 0.19
-        peer.connections[0][1].write(ok(first[0])[0])
+        (writer,) = peer.writers
+        writer.write(ok(first[0])[0])
         assert (await events.raise_event_and_wait("E_TEST", [20]))[0].delivered
 
-    assert len(peer.connections) == 1
+    assert peer.accepted == 1
 
 
 async def test_large_messages_stay_whole_s3():
@@ -316,7 +301,7 @@ async def test_request_that_times_out_half_written_s3():
         assert message["params"][0] == name
         text = text[end:]
     assert text == ""
-    assert len(peer.connections) == 1
+    assert peer.accepted == 1
 
 
 async def test_connecting_that_takes_for_ever_s1_s4():
@@ -370,10 +355,13 @@ async def test_peer_comes_back(reliable, reset):
             assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
             await peer.until(lambda: b"[0]" in peer.data)
             if reset:
-                raw = peer.connections[0][1].transport.get_extra_info("socket")
+                (writer,) = peer.writers
+                raw = writer.get_extra_info("socket")
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        for number in range(1, 3001):
-            events.raise_event("E_TEST", [number])
+            peer.refuse()
+            peer.reset()
+            for number in range(1, 3001):  # before the end of the connection is noticed
+                events.raise_event("E_TEST", [number])
         while not lease.subscriber.attempts:
             await asyncio.sleep(0.001)
         async with Peer(answer, peer.port) as back:
@@ -420,12 +408,12 @@ async def test_connection_is_shared_and_closed_s9():
         await events.raise_event_and_wait("E_TEST")
         await events.raise_event_and_wait("E_TEST")
         await peer.until(lambda: len(peer.data) >= 6 * 35 - 4 * 5)
-        assert len(peer.connections) == 1
+        assert peer.accepted == 1
         (connection,) = events.plugin("stream").connections
         assert connection._kernel.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         for text in sockets:
             events.unsubscribe_event("E_TEST", text)
-        await peer.until(lambda: peer.ended == 1)
+        await peer.ended()
 
 
 async def test_plain_success_is_reported_s6_s8_s11():
@@ -497,8 +485,8 @@ async def test_closed_connection_is_reported(reliable):
         for number, ends in enumerate(("the peer closes", "the last subscriber leaves", "the interface is left"), 1):
             events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{peer.port}")
             assert (await events.raise_event_and_wait("E_TEST"))[0].delivered
-            await peer.until(lambda number=number: len(peer.connections) == number)
-            writer = peer.connections[-1][1]
+            await peer.until(lambda number=number: peer.accepted == number)
+            *_, writer = peer.writers
             expected = writer.get_extra_info("sockname"), writer.get_extra_info("peername"), "tcp"
             if ends == "the peer closes":
                 writer.close()
@@ -533,8 +521,9 @@ async def test_events_about_connections_do_not_feed_themselves():
         events.subscribe_event("E_QUIET", f"tcp:127.0.0.1:{peer.port}")
         for count in (1, 2):
             await events.raise_event_and_wait("E_QUIET")
-            await peer.until(lambda count=count: len(peer.connections) == count)
-            peer.connections[-1][1].close()
+            await peer.until(lambda count=count: peer.accepted == count)
+            *_, writer = peer.writers
+            writer.close()
             (connection,) = events.plugin("stream").connections
             await until(lambda connection=connection: not connection.is_open)
     assert recorder.closed == []

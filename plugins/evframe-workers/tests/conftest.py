@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 import pytest
 from numbered import Load, assert_all
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -27,27 +28,25 @@ class Receiver(asyncio.DatagramProtocol):
     """A UDP peer, and a TCP peer at the same port; it notes the numbers of the events."""
 
     def __init__(self):
+        self.server = StreamServer(self.serve)
         self.numbers = []
         self.params = []
 
     async def __aenter__(self):
         loop = asyncio.get_running_loop()
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
-        self.port = self.server.sockets[0].getsockname()[1]
+        await self.server.open()
+        self.port = self.server.port
         self.transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=("127.0.0.1", self.port))
         self.tcp, self.udp = f"tcp:127.0.0.1:{self.port}", f"udp:127.0.0.1:{self.port}"
-        self.writers = []
         return self
 
-    async def serve(self, reader, writer):
-        self.writers.append(writer)
+    async def serve(self, reader, _):
         rest = b""
         while data := await reader.read(65536):
             data = rest + data
             end = data.rfind(b"}") + 1
             rest = data[end:]
             self.numbers += map(int, re.findall(rb'"n":([0-9]+)', data[:end]))
-        writer.close()
 
     def datagram_received(self, data, addr):
         self.params.append(json.loads(data)["params"])
@@ -55,10 +54,7 @@ class Receiver(asyncio.DatagramProtocol):
 
     async def __aexit__(self, *_):
         self.transport.close()
-        self.server.close()
-        for writer in self.writers:
-            writer.close()
-        await self.server.wait_closed()
+        await self.server.close()
 
 
 class Workers:

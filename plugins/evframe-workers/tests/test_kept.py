@@ -64,8 +64,9 @@ async def test_what_no_worker_has_delivered_is_there_after_the_end(workers, rece
             assert front.counters(text).depth == 1000
         assert front.counters(text).failed == 0
         port = peer.getsockname()[1]
-    receiver.server.close()
-    receiver.server = await asyncio.start_server(receiver.serve, "127.0.0.1", port)
+    await receiver.server.close()
+    receiver.server.port = port
+    await receiver.server.open()
     async with workers(1, more) as front:
         await until(lambda: len(receiver.numbers) == 1000)
         await front.settled()

@@ -6,12 +6,12 @@ import os
 import re
 import signal
 import socket
-from contextlib import suppress
 
 import pytest
 from evframe_wire.ids import id_of
 from evframe_workers.ledger import Ledger
 from numbered import assert_exactly, assert_in_order
+from stream_servers import StreamServer
 
 import evframe
 from evframe import ConfigError
@@ -176,11 +176,9 @@ async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away
     """What a worker has for it when it ends is delivered by the process when the peer is back, and counted once."""
     numbers = []
 
-    async def serve(reader, writer):
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                numbers.extend(map(int, re.findall(rb'"n":([0-9]+)', data)))
-        writer.close()
+    async def serve(reader, _):
+        while data := await reader.read(65536):
+            numbers.extend(map(int, re.findall(rb'"n":([0-9]+)', data)))
 
     with socket.socket() as peer:
         peer.bind(("127.0.0.1", 0))  # no process listens yet
@@ -196,10 +194,9 @@ async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away
             await until(lambda: not any(each.is_running for each in front.plugin.processes))
             assert front.counters(text).depth == 5
             peer.listen()
-            server = await asyncio.start_server(serve, sock=peer.dup())
-            await until(lambda: len(numbers) == 5)
-            await front.settled()
-            server.close()  # to wait for the end of the connections, as `async with` does, would be for ever
+            async with StreamServer(serve, sock=peer.dup()):
+                await until(lambda: len(numbers) == 5)
+                await front.settled()
             counters = front.counters(text)
             assert (counters.raised, counters.delivered, counters.failed) == (5, 5, 0)
     assert numbers == list(range(5))
