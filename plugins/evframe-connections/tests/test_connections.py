@@ -1,10 +1,11 @@
 """Connections over loopback to servers that answer each line, and their outcomes."""
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import pytest
 from evframe_connections import Link, Publication, Server
+from stream_servers import StreamServer
 
 from evframe import Batch, Unavailable
 from evframe.plugin import Resolver
@@ -56,52 +57,45 @@ class LineServer(Server[Line]):
             raise Unavailable("refused") from None
 
 
-class Answering:
+class Answering(StreamServer):
     """A server whose answers wait while they are held."""
 
-    def __init__(self):
-        self.connections = []
+    def __init__(self, host, port):
+        super().__init__(self.serve, host, port)
         self.lines = 0
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
     async def serve(self, reader, writer):
-        self.connections.append(writer)
-        with suppress(OSError):
-            while await reader.readline():
-                self.lines += 1
-                await self.may_answer.wait()
-                writer.write(b"answer\n")
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        self.connections.remove(writer)
+        while await reader.readline():
+            self.lines += 1
+            await self.may_answer.wait()
+            writer.write(b"answer\n")
 
 
 @asynccontextmanager
 async def answering(address="127.0.0.1", port=0):
     """Yield a server, and its port."""
-    made = Answering()
-    async with await asyncio.start_server(made.serve, address, port) as server:
-        yield made, server.sockets[0].getsockname()[1]
-        await until(lambda: not made.connections)
+    async with Answering(address, port) as made:
+        yield made, made.port
+        await made.ended()
 
 
 async def test_a_connection_is_made_when_it_is_needed():
     """It is used again, and exchanged when it has ended; the next one is made at once."""
     async with answering() as (peer, port):
         server = LineServer([("127.0.0.1", port)], Resolver(), 10.0)
-        assert peer.connections == []
+        assert peer.accepted == 0
         first, second = await asyncio.gather(server.link(), server.link())
         assert first is second
         await first.ask()
-        peer.connections[0].close()
+        peer.reset()
         await until(lambda: not first.is_usable)
         other = await server.link()
         await other.ask()
         assert other is not first
         await server.close()
-        await until(lambda: not peer.connections)
+        await peer.ended()
 
 
 async def test_the_host_that_works_is_used():
@@ -139,7 +133,7 @@ async def test_a_host_that_moves():
             assert (old.lines, new.lines, asked.done()) == (1, 1, False)
             old.may_answer.set()
             await asked
-            await until(lambda: not old.connections)
+            await old.ended()
             await server.close()
 
 
@@ -154,7 +148,7 @@ async def test_an_end_waits_for_no_outcome():
         await until(lambda: peer.lines == 2)
         await server.close()
         peer.may_answer.set()
-        await until(lambda: not peer.connections)
+        await peer.ended()
 
 
 async def test_greatest_age():

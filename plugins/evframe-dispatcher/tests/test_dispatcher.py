@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import socket
 import threading
 
 import pytest
 from evframe_dispatcher import DestinationOptions, Dispatcher, Options
 from evframe_probing.prober import ProbeOptions, Reply
 from evframe_probing.testing import SipPeer
+from stream_servers import StreamServer
 
 import evframe
 from evframe import ConfigError
@@ -187,10 +189,6 @@ class TestReplies:
         assert found.health.state == "probing"
 
 
-async def refuse(_, writer):
-    writer.close()
-
-
 class TestProbing:
     """Real probes."""
 
@@ -270,20 +268,19 @@ class TestProbing:
         async def answer(reader, writer):
             await reader.readline()
             writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
-            writer.close()
 
-        server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        gone = await asyncio.start_server(refuse, "127.0.0.1", 0)
-        uris = [
-            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/health",
-            f"tcp://127.0.0.1:{gone.sockets[0].getsockname()[1]}",
-        ]
-        gone.close()
-        plugin = Dispatcher(self.options(*uris, ds_probing_mode=1))
-        async with server, Recorder({"dispatcher": plugin}) as recorder:
-            found = await recorder.wait_for(2)
-            assert sorted(params["address"] for _, params in found) == sorted(uris)
-            assert {params["reason"] for _, params in found} == {"negative probing reply"}
+        with socket.socket() as refusing:
+            refusing.bind(("127.0.0.1", 0))
+            async with StreamServer(answer) as server:
+                uris = [
+                    f"http://127.0.0.1:{server.port}/health",
+                    f"tcp://127.0.0.1:{refusing.getsockname()[1]}",
+                ]
+                plugin = Dispatcher(self.options(*uris, ds_probing_mode=1))
+                async with Recorder({"dispatcher": plugin}) as recorder:
+                    found = await recorder.wait_for(2)
+        assert sorted(params["address"] for _, params in found) == sorted(uris)
+        assert {params["reason"] for _, params in found} == {"negative probing reply"}
 
     async def test_a_reload_while_a_probe_is_under_way(self):
         """Its reply counts for the destination as it is after the reload."""

@@ -1,19 +1,22 @@
 """How long a client may take nothing."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 from evframe_live import Connection
+from stream_servers import StreamServer
+
+from evframe.testing import until
 
 
 @pytest.mark.parametrize("cause", [None, TimeoutError(110, "timed out")])
 async def test_connection_that_the_kernel_ends(cause):
     """It is lost, whatever error the library has; a client that has taken nothing is a slow one."""
-    served = asyncio.get_running_loop().create_future()
-    server = await asyncio.start_server(lambda _, writer: served.set_result(writer), "127.0.0.1", 0)
-    async with server:
-        _, client = await asyncio.open_connection(*server.sockets[0].getsockname())
-        writer = await served
+    async with StreamServer() as server:
+        _, client = await asyncio.open_connection(server.host, server.port)
+        await until(lambda: server.writers)
+        (writer,) = server.writers
 
         async def drain():
             raise cause or ConnectionError("Connection lost")
@@ -22,16 +25,19 @@ async def test_connection_that_the_kernel_ends(cause):
         assert not await connection.drained()
         assert connection.is_slow is (cause is not None)
         client.close()
-        writer.close()
 
 
 async def test_a_client_that_takes_something_stays():
     """It is not cut while more is written than it takes; one that takes nothing is."""
-    served = asyncio.get_running_loop().create_future()
-    server = await asyncio.start_server(lambda reader, writer: served.set_result((reader, writer)), "127.0.0.1", 0)
-    async with server:
-        reader, client = await asyncio.open_connection(*server.sockets[0].getsockname(), limit=1 << 14)
-        _, writer = await served
+
+    async def serve(reader, _):
+        with suppress(TimeoutError):  # by the kernel
+            await reader.read()
+
+    async with StreamServer(serve) as server:
+        reader, client = await asyncio.open_connection(server.host, server.port, limit=1 << 14)
+        await until(lambda: server.writers)
+        (writer,) = server.writers
         connection = Connection(writer.transport, writer.drain, 0.6)
         total = 8_000_000
         connection.write(bytes(total // 8))
@@ -48,4 +54,3 @@ async def test_a_client_that_takes_something_stays():
         assert not await connection.drained()
         assert connection.is_slow
         client.close()
-        writer.close()

@@ -8,6 +8,7 @@ import pytest
 from evframe_nats_clients.connection import NatsConnection, Settings, _credentials, connect
 from evframe_nats_clients.logins import LoginOptions, check_subject
 from evframe_wire.tls import client_context
+from stream_servers import StreamServer
 
 import evframe
 from evframe.plugin import Resolver
@@ -38,11 +39,10 @@ async def answering(answer):
             sent.append(await reader.read())
         except asyncio.IncompleteReadError as error:
             sent.append(error.partial)
-        finally:
-            writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1], sent
+    async with StreamServer(serve) as server:
+        yield server.port, sent
+        await server.ended()
 
 
 async def connected(port, tls=None, **login):

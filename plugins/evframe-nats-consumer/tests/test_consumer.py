@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import uuid
-from contextlib import suppress
 
 import pytest
 from brokers import certificates
@@ -16,6 +15,7 @@ from evframe_nats_consumer import ConnectionOptions, NatsConsumer, Options
 from evframe_nats_consumer.pending import Counts, Delivery, Pending
 from nats.js.api import AckPolicy, ConsumerConfig
 from numbered import assert_all, assert_exactly
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -585,7 +585,7 @@ async def test_hostile_servers(consumer):
     """A server that answers as none does is left, and tried again."""
     answer, seen = json.dumps(consumer).encode(), []
 
-    async def answered(reader, writer):
+    async def serve(reader, writer):
         writer.write(b'INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":1000}\r\n')
         await reader.readuntil(b"PING\r\n")
         writer.write(b"PONG\r\n")
@@ -599,13 +599,8 @@ async def test_hostile_servers(consumer):
         writer.write(b"NONSENSE\r\n")
         await reader.read()
 
-    async def serve(reader, writer):
-        with suppress(asyncio.IncompleteReadError):
-            await answered(reader, writer)
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with StreamServer(serve) as server:
+        url = f"nats://127.0.0.1:{server.port}"
         async with Consuming(None, "S", url=url, retry_timeout_ms=50, login_timeout_ms=500) as consuming:
             status = consuming.events.status.group("nats-consumer").find("S")
             await until(lambda: len(status.reports) > 2 or consuming.listed["state"] == "bad_reply")

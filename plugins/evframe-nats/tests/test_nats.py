@@ -19,6 +19,7 @@ from evframe_mi.policy import Policy
 from evframe_nats import NatsTransport, Options, ServerOptions
 from evframe_nats_clients.connection import NatsConnection
 from nats.aio.transport import TcpTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.exceptions import ForbiddenError
@@ -495,16 +496,15 @@ async def test_server_that_does_not_encrypt_gets_no_password(nats):
     async def serve(reader, writer):
         writer.write(b'INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":1000}\r\n')
         sent.append(await reader.read())
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     login = ServerOptions(url="*", user="u", password="s3cret")
-    async with server, interface(login) as events:
-        lease = events.subscribe_event("E_TEST", f"nats://127.0.0.1:{port}/a?tls")
-        events.raise_event("E_TEST", [1])
-        await until(lambda: lease.subscriber.away == "tls")
-        events.unsubscribe_event("E_TEST", lease.subscriber.socket.canonical)
+    async with StreamServer(serve) as server:
+        async with interface(login) as events:
+            lease = events.subscribe_event("E_TEST", f"nats://127.0.0.1:{server.port}/a?tls")
+            events.raise_event("E_TEST", [1])
+            await until(lambda: lease.subscriber.away == "tls")
+            events.unsubscribe_event("E_TEST", lease.subscriber.socket.canonical)
+        await server.ended()
     assert set(sent) == {b""}
 
 
@@ -606,11 +606,9 @@ async def test_server_that_sends_nonsense(text):
         await reader.readuntil(b"SUB")
         writer.write(text)
         await reader.read()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, interface(timeout_ms=300) as events:
-        lease = events.subscribe_event("E_TEST", f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}/a")
+    async with StreamServer(serve) as server, interface(timeout_ms=300) as events:
+        lease = events.subscribe_event("E_TEST", f"nats://127.0.0.1:{server.port}/a")
         events.raise_event("E_TEST", [1])
         await until(lambda: lease.subscriber.attempts > 1)
         assert not lease.subscriber.delivered

@@ -4,19 +4,21 @@ import asyncio
 import json
 import socket
 import time
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 
 import pytest
+from stream_servers import StreamServer
 
 
 class Refusal(Exception):
     """Answered as an error."""
 
 
-class Opensips:
+class Opensips(StreamServer):
     """Answers the commands of the Events Interface as an OpenSIPS does, over HTTP."""
 
     def __init__(self, events=("E_PIKE_BLOCKED",)):
+        super().__init__(self._http)
         self.events = list(events)
         self.leases = {}
         self.requests = []
@@ -35,9 +37,6 @@ class Opensips:
         """How many requests it took while it was silent."""
         self.too_long = False
         """Whether the list of all subscribers does not fit an answer."""
-        self.host = "127.0.0.1"
-        self.port = 0
-        self._server = None
         self._streams = {}
 
     # The management interface.
@@ -46,38 +45,30 @@ class Opensips:
     def url(self):
         return f"http://{self.host}:{self.port}/mi"
 
-    async def start(self):
-        self._server = await asyncio.start_server(self._http, self.host, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self):
+    async def close(self):
         """End as with `kill -9`: every lease and connection is gone."""
-        self._server.close()
         self.leases.clear()
         for _, writer in self._streams.values():
             writer.close()
         self._streams.clear()
+        await super().close()
 
     async def _http(self, reader, writer):
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
-            head = await reader.readuntil(b"\r\n\r\n")
-            self.tokens |= {
-                line.split()[-1] for line in head.decode().splitlines() if line.lower().startswith("authorization: ")
-            }
-            size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
-            if self.is_silent:
-                self.unanswered += 1
-                await reader.read()  # until who asked has given up
-                raise ConnectionError
-            body, status = self.answer(await reader.readexactly(size)), b"200 OK"
-            if self.wanted_token and self.wanted_token not in head.decode():
-                body, status = b"", b"401 Unauthorized"
-            kind = b"Content-Type: application/json\r\n"
-            writer.write(b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, kind, len(body), body))
-            await writer.drain()
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.tokens |= {
+            line.split()[-1] for line in head.decode().splitlines() if line.lower().startswith("authorization: ")
+        }
+        size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+        if self.is_silent:
+            self.unanswered += 1
+            await reader.read()  # until who asked has given up
+            return
+        body, status = self.answer(await reader.readexactly(size)), b"200 OK"
+        if self.wanted_token and self.wanted_token not in head.decode():
+            body, status = b"", b"401 Unauthorized"
+        kind = b"Content-Type: application/json\r\n"
+        writer.write(b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, kind, len(body), body))
+        await writer.drain()
 
     def answer(self, request):
         """Return the answer, byte by byte as the original prints it."""
@@ -168,29 +159,15 @@ class Opensips:
 @pytest.fixture
 async def fleet():
     """Return what starts an instance with some events."""
-    running = []
+    async with AsyncExitStack() as running:
 
-    async def start(*events):
-        running.append(Opensips(events))
-        await running[-1].start()
-        return running[-1]
+        async def start(*events):
+            return await running.enter_async_context(Opensips(events))
 
-    yield start
-    for one in running:
-        await one.stop()
+        yield start
 
 
 @pytest.fixture
 def front():
     """Return what gives a management interface whose `answer` is another's."""
-
-    @asynccontextmanager
-    async def start():
-        made = Opensips(())
-        await made.start()
-        try:
-            yield made
-        finally:
-            await made.stop()
-
-    return start
+    return lambda: Opensips(())

@@ -118,10 +118,10 @@ async def test_kill_and_restart(fleet, caplog):
     with caplog.at_level(logging.INFO, "evframe.opensips"):
         async with bridge(one(opensips)) as recorder:
             await until(lambda: ready(recorder))
-            await opensips.stop()
+            await opensips.close()
             await until(lambda: not ready(recorder))
             assert "no answer from http://127.0.0.1" in described(recorder)["details"]
-            await opensips.start()
+            await opensips.open()
             await until(lambda: ready(recorder) and opensips.targets("E_UL_AOR_INSERT"))
             await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
             assert len(await recorder.wait_for(1)) == 1
@@ -157,9 +157,9 @@ async def test_lost_connection_is_a_sign(fleet):
         await opensips.raise_event("E_PIKE_BLOCKED", {"ip": "192.0.2.1"})
         await recorder.wait_for(1)
         port = opensips.port
-        await opensips.stop()
+        await opensips.close()
         opensips.port = port
-        await opensips.start()
+        await opensips.open()
         await until(lambda: opensips.targets("E_PIKE_BLOCKED"))
 
 
@@ -250,11 +250,11 @@ async def test_strange_answers(fleet, answer):
 async def test_instance_that_is_away_at_the_start(fleet):
     """The gateway starts while an instance is away, and attaches once it answers; the others do not wait."""
     here, away = await fleet("E_PIKE_BLOCKED"), await fleet("E_PIKE_BLOCKED")
-    await away.stop()
+    await away.close()
     async with bridge(one(here), one(away, name="two")) as recorder:
         await until(lambda: ready(recorder))
         assert not ready(recorder, "two")
-        await away.start()
+        await away.open()
         await until(lambda: ready(recorder, "two"))
 
 

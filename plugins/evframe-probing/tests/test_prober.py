@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from evframe_probing import Bind, ProbeOptions, Prober, SipOptions, parse_target
 from evframe_probing.testing import Received, SipPeer
+from stream_servers import StreamServer
 
 from evframe.testing import until
 
@@ -37,23 +38,11 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 @contextlib.asynccontextmanager
-async def listening(handle, **options):
-    under_way = set()
-
-    async def one(reader, writer):
-        under_way.add(asyncio.current_task())
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                await handle(reader, writer)
-        finally:
-            writer.transport.abort() if options.get("ssl") else writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    server = await asyncio.start_server(one, "127.0.0.1", 0, **options)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-    await asyncio.gather(*under_way)
+async def listening(handle=None, **options):
+    """Yield the port of a server, and wait until its connections have ended."""
+    async with StreamServer(handle, **options) as server:
+        yield server.port
+        await server.ended()
 
 
 @contextlib.asynccontextmanager
@@ -83,10 +72,6 @@ def certificate(tmp_path_factory):
 
 async def hang_up(*_):
     pass
-
-
-async def silent(reader, _):
-    await reader.read()
 
 
 async def test_tcp_connects():
@@ -163,7 +148,7 @@ async def test_http_peers_that_misbehave():
 @pytest.mark.parametrize("uri", ["http://127.0.0.1:{}/", "sip:127.0.0.1:{};transport=tcp", "https://127.0.0.1:{}/"])
 async def test_a_peer_that_is_silent(uri):
     """Without an answer in time the code is 408."""
-    async with listening(silent) as port:
+    async with listening() as port:
         reply = await probe(uri.format(port), timeout_s=0.05)
     assert (reply.code, reply.good, reply.reason) == (408, False, "timeout")
 
@@ -361,7 +346,7 @@ async def test_many_probes_share_a_socket():
 async def test_nothing_stays_open():
     """After the end no task, socket or thread of a lookup is left at work."""
     before = asyncio.all_tasks()
-    async with SipPeer() as peer, listening(silent) as port:
+    async with SipPeer() as peer, listening() as port:
         async with prober(timeout_s=0.05) as made:
             targets = [parse_target(f"sip:localhost:{peer.port}"), parse_target(f"http://localhost:{port}/")]
             await asyncio.gather(*map(made.probe, targets))

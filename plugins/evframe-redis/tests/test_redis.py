@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import pytest
@@ -13,6 +13,7 @@ from brokers.proxy import FaultProxy
 from brokers.redis import PASSWORD, USER, commands_of, entries_in, numbers_in
 from carried import PARENT, ByParameter
 from evframe_redis import Options, RedisTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -337,26 +338,16 @@ async def test_a_name_that_moves(redis, stream):
 )
 async def test_what_is_no_redis(garbage, reason):
     """Events wait for a server that takes them."""
-    serving = set()
 
     async def serve(reader, writer):
-        serving.add(writer)
         await reader.read(10)
         writer.write(garbage)
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
-        serving.discard(writer)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with interface(QUICK_END) as events:
-        port = server.sockets[0].getsockname()[1]
-        lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{port}?stream=s")
+    async with StreamServer(serve) as server, interface(QUICK_END) as events:
+        lease = events.subscribe_event("E_TEST", f"redis://127.0.0.1:{server.port}?stream=s")
         events.raise_event("E_TEST", [1])
         await until(lambda: lease.subscriber.away)
         assert lease.subscriber.away == reason
-        server.close()
-        await until(lambda: not serving)
 
 
 @pytest.mark.parametrize("limit", ["connect", "login", "reply"])

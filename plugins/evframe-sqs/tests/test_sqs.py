@@ -13,6 +13,7 @@ from evframe_mi.policy import Policy
 from evframe_sqs import Options, SqsTransport, parse
 from evframe_sqs.answers import ERRORS
 from sqs_front import LOST, Front, error
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -423,22 +424,16 @@ async def test_probes(moto, answer, reached):
 
 async def test_a_server_of_another_protocol():
     """What listens and is no such service is away."""
-    serving = set()
 
     async def serve(reader, writer):
-        serving.add(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"hello\r\n")
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, interface(QUICK_END) as events:
-        events.subscribe_event("E_TEST", "sqs:http://127.0.0.1:%d/1/q" % server.sockets[0].getsockname()[1])
+    async with StreamServer(serve) as server, interface(QUICK_END) as events:
+        events.subscribe_event("E_TEST", f"sqs:http://127.0.0.1:{server.port}/1/q")
         events.raise_event("E_TEST", [1])
         await until(lambda: events.statistics[0].away)
         assert events.statistics[0].away in {"closed", "bad_reply"}
-    await asyncio.gather(*serving, return_exceptions=True)
 
 
 async def test_no_tls():

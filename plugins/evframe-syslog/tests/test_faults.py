@@ -10,6 +10,7 @@ from brokers.proxy import FaultProxy
 from brokers.rsyslog import Rsyslog
 from evframe_syslog import Options, SyslogTransport
 from numbered import assert_all, assert_exactly, assert_in_order
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -168,45 +169,36 @@ async def test_leaving_is_bounded(broker, port):
 
 async def test_a_receiver_that_closes_after_each_message():
     """What such a receiver has read is sent again a few times, and not for ever."""
-    read, serving = [], set()
+    read = []
 
-    async def serve(reader, writer):
-        serving.add(asyncio.current_task())
+    async def serve(reader, _):
         read.append(await reader.read(65536))
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     events = evframe.EventInterface(plugins={"syslog": SyslogTransport(Options(resend_ms=60_000))})
     events.register_event("E_TEST")
-    async with server, events:
-        events.subscribe_event("E_TEST", "syslog:tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+    async with StreamServer(serve) as server, events:
+        events.subscribe_event("E_TEST", f"syslog:tcp:127.0.0.1:{server.port}")
         for number in range(3):
             assert (await events.raise_event_and_wait("E_TEST", [number]))[0].delivered
             await until(lambda number=number: b"".join(read).count(b'"params":[%d]' % number) == 4)
-        await asyncio.gather(*serving)
+        await server.ended()
         counts = [b"".join(read).count(b'"params":[%d]' % number) for number in range(3)]
     assert counts == [4, 4, 4]
 
 
 async def test_a_receiver_that_closes_at_once_is_away():
     """A handshake that is not finished is no delivery, and there is no loop without a pause."""
-    serving = set()
 
-    async def serve(reader, writer):
-        serving.add(asyncio.current_task())
-        writer.close()
-        await writer.wait_closed()
+    async def close_at_once(*_):
+        pass
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     events = evframe.EventInterface(
         Config(core=CoreOptions(drain_timeout_s=0.1)), plugins={"syslog": SyslogTransport()}
     )
     events.register_event("E_TEST")
-    async with server, events:
-        lease = events.subscribe_event("E_TEST", "syslog:tls:127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+    async with StreamServer(close_at_once) as server, events:
+        lease = events.subscribe_event("E_TEST", f"syslog:tls:127.0.0.1:{server.port}")
         events.raise_event("E_TEST", [1])
         await until(lambda: lease.subscriber.attempts >= 3)
-        assert len(serving) <= lease.subscriber.attempts + 1
+        assert server.accepted <= lease.subscriber.attempts + 1
         assert not lease.subscriber.delivered
-    await asyncio.gather(*serving)

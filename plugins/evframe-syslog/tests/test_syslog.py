@@ -13,6 +13,7 @@ import pytest
 from brokers import certificates
 from evframe_syslog import Options, SyslogTransport, parse
 from evframe_wire.tls import server_context
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import Config, CoreOptions
@@ -295,21 +296,17 @@ async def test_receivers_without_session_tickets(rsyslog, version):
     """A receiver that says nothing after the handshake gets the events, and the notification of the end."""
     tls = server_context(str(rsyslog.folder / "certificate.pem"), str(rsyslog.folder / "certificate-key.pem"))
     tls.maximum_version, tls.num_tickets = version, 0
-    read, serving = asyncio.Queue(), set()
+    read = asyncio.Queue()
 
-    async def serve(reader, writer):
-        serving.add(asyncio.current_task())
+    async def serve(reader, _):
         read.put_nowait(await reader.read())  # an error without the notification
-        writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    async with server, interface(ca_file=str(rsyslog.authority)) as events:
-        target = "syslog:tls:localhost:%d" % server.sockets[0].getsockname()[1]
+    async with StreamServer(serve, ssl=tls) as server, interface(ca_file=str(rsyslog.authority)) as events:
+        target = f"syslog:tls:localhost:{server.port}"
         events.subscribe_event("E_TEST", target)
         assert (await events.raise_event_and_wait("E_TEST", [1]))[0].delivered
         events.unsubscribe_event("E_TEST", target)
         frame = await read.get()
-        await asyncio.gather(*serving)
+        await server.ended()
     size, _, message = frame.partition(b" ")
     assert len(message) == int(size)

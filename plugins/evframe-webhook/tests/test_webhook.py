@@ -18,6 +18,7 @@ from evframe_cloudevents import CloudEventsPlugin
 from evframe_cloudevents import Options as CloudEventsOptions
 from evframe_webhook import Options, TargetOptions, WebhookTransport
 from standardwebhooks import Webhook, WebhookVerificationError
+from stream_servers import StreamServer
 from webhook_server import Server
 
 import evframe
@@ -333,17 +334,13 @@ async def test_what_is_no_http(garbage, reason):
         await reader.read(10)
         writer.write(garbage)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with interface() as events:
-        port = server.sockets[0].getsockname()[1]
-        lease = events.subscribe_event("E_TEST", f"http://127.0.0.1:{port}/")
+    async with StreamServer(serve) as server, interface() as events:
+        lease = events.subscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
         events.raise_event("E_TEST", [1])
         await until(lambda: lease.subscriber.away)
         assert lease.subscriber.away == reason
-        events.unsubscribe_event("E_TEST", f"http://127.0.0.1:{port}/")
-    server.close()
+        events.unsubscribe_event("E_TEST", f"http://127.0.0.1:{server.port}/")
 
 
 @pytest.mark.parametrize("allowed", ["gateway.example", "*", "other.example", None])
