@@ -18,6 +18,7 @@ from pathlib import Path
 from brokers.own import free_port
 from evframe_wire.framing import Splitter
 from processes import bound
+from stream_servers import StreamServer
 
 SHOWN = 20
 PROGRAM = Path(__file__).with_name("fleet_gateway.py")
@@ -118,30 +119,26 @@ class Streams:
 
     def __init__(self, received, names):
         self._received, self._names = received, names
-        self._servers, self.texts = [], {}
+        self._servers, self.texts = contextlib.AsyncExitStack(), {}
 
     async def open(self):
         for name in self._names:
 
             async def serve(reader, writer, name=name):
                 splitter = Splitter(1 << 20)
-                with contextlib.suppress(OSError):
-                    while data := await reader.read(1 << 16):
-                        answers = []
-                        for message in splitter.read(data):
-                            self._received.take(name, message["params"])
-                            answers.append(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": 1}))
-                        writer.write("".join(answers).encode())
-                writer.close()
+                while data := await reader.read(1 << 16):
+                    answers = []
+                    for message in splitter.read(data):
+                        self._received.take(name, message["params"])
+                        answers.append(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": 1}))
+                    writer.write("".join(answers).encode())
 
-            server = await asyncio.start_server(serve, "127.0.0.1", 0)
-            self._servers.append(server)
-            self.texts[name] = f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            server = await self._servers.enter_async_context(StreamServer(serve))
+            self.texts[name] = f"tcp:127.0.0.1:{server.port}"
         return self
 
     async def close(self):
-        for server in self._servers:
-            server.close()
+        await self._servers.aclose()
 
 
 class Queues:

@@ -36,7 +36,8 @@ class StreamServer:
 
     def refuse(self):
         """Take no connection any more; those that are open stay."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
 
     def reset(self):
         """End the connections that are open at once."""

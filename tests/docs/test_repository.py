@@ -108,6 +108,34 @@ def test_the_sources_of_uv_are_what_others_need():
     assert set(PROJECT["tool"]["uv"]["sources"]) == needed & {*PLUGINS, "evframe"}
 
 
+def started_servers(text):
+    """Return the calls of asyncio by which a text starts a server of streams."""
+    names = {"start_server", "start_unix_server", "create_server", "create_unix_server"}
+    if not any(name in text for name in names):
+        return set()
+    nodes = list(ast.walk(ast.parse(text)))
+    used = {ast.unparse(node) for node in nodes if isinstance(node, ast.Attribute) and node.attr in names}
+    of_asyncio = (node for node in nodes if isinstance(node, ast.ImportFrom) and node.module == "asyncio")
+    imported = {alias.name for node in of_asyncio for alias in node.names}
+    return used - {"socket.create_server"} | imported & names
+
+
+def test_one_server_of_streams():
+    """The tests start `StreamServer` alone: what another one has accepted would stay open when a test or a handler fails."""
+    paths = [
+        path
+        for folder in ("tests", *(f"plugins/{name}/tests" for name in PLUGINS))
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    found = {str(path.relative_to(ROOT)): started_servers(path.read_text()) for path in paths}
+
+    assert started_servers("socket.create_server(at)\nasyncio.start_server(f, *at)") == {"asyncio.start_server"}
+    assert started_servers("from asyncio import start_unix_server as listen") == {"start_unix_server"}
+    assert {path: calls for path, calls in found.items() if calls} == {
+        "tests/stream_servers.py": {"asyncio.start_server"}
+    }
+
+
 def code_lines(path):
     """Return how many lines of a file are neither blank nor comment nor docstring."""
     source = path.read_text()

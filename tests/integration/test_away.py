@@ -7,7 +7,6 @@ import re
 import socket
 import threading
 import uuid
-from typing import ClassVar
 
 import failing_routes
 import pytest
@@ -20,6 +19,7 @@ from brokers.topics import administrating, make_topic, make_topics, records_in
 from evframe_wire.framing import Splitter
 from kept import away, delivered, kept
 from sqs_front import Front, error
+from stream_servers import StreamServer
 from webhook_server import Server as WebServer
 from xmlrpc_server import FAULT, OK, Server, http
 
@@ -359,37 +359,26 @@ async def test_xmlrpc_fault_fails(tmp_path):
             assert events.statistics[0].reasons == {"fault": 1, "http_500": 1}
 
 
-class Answering(asyncio.Protocol):
-    """A peer of reliable mode that answers, or does not."""
-
-    answers = False
-    got: ClassVar = []
-
-    def connection_made(self, transport):
-        self.transport, self.splitter = transport, Splitter(1 << 20)
-
-    def data_received(self, data):
-        for request in self.splitter.read(data):
-            type(self).got.append(request["params"]["n"])
-            if self.answers:
-                self.transport.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode())
-
-
 async def test_tcp_peer_that_does_not_answer(tmp_path):
     """TCP, reliable: a request without a reply is made again, on another connection; order holds."""
+    got, may_answer = [], asyncio.Event()
 
-    class Peer(Answering):
-        got: ClassVar = []
+    async def serve(reader, writer):
+        splitter = Splitter(1 << 20)
+        while data := await reader.read(1 << 16):
+            for request in splitter.read(data):
+                got.append(request["params"]["n"])
+                if may_answer.is_set():
+                    writer.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode())
 
-    server = await asyncio.get_running_loop().create_server(Peer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     options = "[plugins.stream]\nreliable_mode = true\ntimeout_ms = 100\n"
-    async with server, kept(tmp_path, f"tcp:127.0.0.1:{port}", options, count=50) as events:
-        await away(events, "timeout")
-        Peer.got.clear()
-        Peer.answers = True
-        await delivered(events)
-    assert list(dict.fromkeys(Peer.got)) == list(range(50))
+    async with StreamServer(serve) as server:
+        async with kept(tmp_path, f"tcp:127.0.0.1:{server.port}", options, count=50) as events:
+            await away(events, "timeout")
+            got.clear()
+            may_answer.set()
+            await delivered(events)
+    assert list(dict.fromkeys(got)) == list(range(50))
 
 
 async def test_rabbitmq_queue_that_is_not_there(tmp_path, rabbitmq):

@@ -19,6 +19,7 @@ from evframe_virtual import Options as VirtualOptions
 from evframe_virtual import VirtualTransport
 from evframe_xmlrpc import XmlrpcTransport
 from numbered import Load, assert_all, assert_in_order
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -108,39 +109,28 @@ async def test_failover_from_a_kafka_that_hangs_k7(rabbitmq, kafka):
     assert_all([*await in_topic(kafka, topic), *at_second], load.raised)
 
 
-class XmlrpcServer:
+class XmlrpcServer(StreamServer):
     """Answers calls, and goes away as it is told."""
 
     OK = b"<methodResponse><params><param><value><int>1</int></value></param></params></methodResponse>"
 
     def __init__(self):
-        self.numbers, self.port, self.writers = [], 0, set()
+        super().__init__(self.serve)
+        self.numbers = []
         self.answers = asyncio.Event()
         self.answers.set()
 
-    async def open(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    def close(self):
-        self.server.close()
-        for writer in list(self.writers):
-            writer.transport.abort()
+    def go_away(self):
+        self.refuse()
+        self.reset()
 
     async def serve(self, reader, writer):
-        self.writers.add(writer)
-        try:
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-                self.numbers.append(loads(await reader.readexactly(length))[0][1])
-                await self.answers.wait()
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(self.OK), self.OK))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            self.writers.discard(writer)
-            writer.close()
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+            self.numbers.append(loads(await reader.readexactly(length))[0][1])
+            await self.answers.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(self.OK), self.OK))
 
 
 class Outage:
@@ -156,7 +146,7 @@ class Outage:
         for proxy in self.proxies:
             proxy.refuse()
             proxy.reset()
-        self.server.close()
+        self.server.go_away()
         yield
         for proxy in self.proxies:
             await proxy.open()
@@ -178,7 +168,7 @@ class Outage:
     @asynccontextmanager
     async def killed(self):
         """End the brokers as a crash would; they take longer than two seconds to be back."""
-        self.server.close()
+        self.server.go_away()
         await asyncio.gather(
             *(asyncio.to_thread(broker.stop, signal.SIGKILL) for broker in (self.rabbitmq, self.kafka))
         )
@@ -209,15 +199,13 @@ async def test_outage_loses_nothing(rabbitmq, kafka, how):
     await make_queue(rabbitmq, "outage")
     await asyncio.to_thread(rabbitmq.keep)
     server = XmlrpcServer()
-    await server.open()
     outage = Outage(rabbitmq, kafka, server)
     plugins = {"kafka": KafkaTransport(), "rabbitmq": RabbitmqTransport(), "xmlrpc": XmlrpcTransport()}
     events = evframe.EventInterface(plugins=plugins)
     events.register_event("E_TEST")
     async with AsyncExitStack() as stack:
-        for proxy in outage.proxies:
-            await stack.enter_async_context(proxy)
-        await stack.enter_async_context(events)
+        for each in (server, *outage.proxies, events):
+            await stack.enter_async_context(each)
         events.subscribe_event("E_TEST", f"rabbitmq:127.0.0.1:{outage.proxies[0].port}/persistent?outage")
         events.subscribe_event("E_TEST", f"kafka:127.0.0.1:{outage.proxies[1].port}/{topic}")
         events.subscribe_event("E_TEST", f"xmlrpc:127.0.0.1:{server.port}:m")
@@ -228,7 +216,6 @@ async def test_outage_loses_nothing(rabbitmq, kafka, how):
         await raising
         await until(lambda: not any(counters.depth for counters in events.statistics), LIMIT_S)
         statistics = events.statistics[:3]
-    server.close()
     count = RATE * SECONDS
 
     for counters in statistics:

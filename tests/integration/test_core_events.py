@@ -17,6 +17,7 @@ from evframe_mi_http import Options as HttpOptions
 from evframe_route import Options as RouteOptions
 from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
+from stream_servers import StreamServer
 
 import evframe
 from evframe.testing import until
@@ -45,9 +46,13 @@ class Subscriber:
 
 async def test_peer_that_closes():
     """A TCP peer that closes its connection, and a client of the management interface, are told to a UDP subscriber."""
-    accepted = asyncio.Queue()
-    server = await asyncio.start_server(lambda reader, writer: accepted.put_nowait((reader, writer)), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
+    readable = asyncio.Queue()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"}")
+        readable.put_nowait(writer)
+        await reader.read()
+
     http = HttpManagement(HttpOptions(bind="127.0.0.1:0"))
     plugins = {
         "core-events": CoreEvents(),
@@ -57,13 +62,12 @@ async def test_peer_that_closes():
         "stream": StreamTransport(),
     }
     with Subscriber() as subscriber:
-        async with evframe.EventInterface(plugins=plugins) as events:
+        async with StreamServer(serve) as server, evframe.EventInterface(plugins=plugins) as events:
             events.register_event("E_TEST")
-            events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{port}")
+            events.subscribe_event("E_TEST", f"tcp:127.0.0.1:{server.port}")
             events.subscribe_event("E_CORE_TCP_DISCONNECT", subscriber.socket)
             await events.raise_event_and_wait("E_TEST")
-            reader, writer = await accepted.get()
-            await reader.readuntil(b"}")
+            writer = await readable.get()
             own = writer.get_extra_info("peername")
             writer.close()
             first = await asyncio.to_thread(subscriber.receive)
@@ -71,10 +75,9 @@ async def test_peer_that_closes():
             peer = client.get_extra_info("sockname")
             client.close()
             second = await asyncio.to_thread(subscriber.receive)
-    server.close()
     assert first == (
         "E_CORE_TCP_DISCONNECT",
-        {"src_ip": "127.0.0.1", "src_port": port, "dst_ip": "127.0.0.1", "dst_port": own[1], "proto": "tcp"},
+        {"src_ip": "127.0.0.1", "src_port": server.port, "dst_ip": "127.0.0.1", "dst_port": own[1], "proto": "tcp"},
     )
     assert second == (
         "E_CORE_TCP_DISCONNECT",
@@ -90,18 +93,15 @@ async def test_peer_that_closes_after_each_event():
         nonlocal events_seen
         await reader.readuntil(b"}}")
         events_seen += 1
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     plugins = {"core-events": CoreEvents(), "stream": StreamTransport()}
-    async with evframe.EventInterface(plugins=plugins) as events:
-        lease = events.subscribe_event("E_CORE_TCP_DISCONNECT", "tcp:127.0.0.1:%d" % server.sockets[0].getsockname()[1])
+    async with StreamServer(serve) as server, evframe.EventInterface(plugins=plugins) as events:
+        lease = events.subscribe_event("E_CORE_TCP_DISCONNECT", f"tcp:127.0.0.1:{server.port}")
         context = events.plugin("core-events")._context
         context.connection_closed(("192.0.2.1", 1), ("192.0.2.2", 2), "tcp")
         await until(lambda: events_seen == 1 and not lease.subscriber.depth)
         await asyncio.sleep(0.1)
         assert lease.subscriber.raised == 1
-    server.close()
 
 
 async def test_routes_get_as_many_workers_as_they_need():

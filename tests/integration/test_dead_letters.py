@@ -13,6 +13,7 @@ from brokers.queues import bodies_in, make_queue
 from brokers.topics import make_topic, records_in
 from evframe_mi.testing import management
 from evframe_wire.framing import Splitter
+from stream_servers import StreamServer
 from xmlrpc_server import FAULT, OK, Server, http
 
 import evframe
@@ -170,23 +171,17 @@ async def test_kafka(tmp_path, kafka):
     assert [json.loads(record.value)["params"]["n"] for record in await records_in(kafka, topic)] == [1, 3]
 
 
-class TcpPeer(asyncio.Protocol):
-    """Answers each request, and keeps the numbers."""
-
-    def connection_made(self, transport):
-        self.transport, self.splitter = transport, Splitter(1 << 20)
-
-    def data_received(self, data):
-        for request in self.splitter.read(data):
-            self.got.append(request["params"]["n"])
-            self.transport.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode())
-
-
 @asynccontextmanager
 async def tcp_peer(got):
-    server = await asyncio.get_running_loop().create_server(type("Peer", (TcpPeer,), {"got": got}), "127.0.0.1", 0)
-    async with server:
-        yield f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async def answer(reader, writer):
+        splitter = Splitter(1 << 20)
+        while data := await reader.read(1 << 16):
+            for request in splitter.read(data):
+                got.append(request["params"]["n"])
+                writer.write(json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": 1}).encode())
+
+    async with StreamServer(answer) as server:
+        yield f"tcp:127.0.0.1:{server.port}"
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """Host names that move, do not resolve, or get no answer: gateways as processes, real sockets."""
 
-import asyncio
 import json
 import signal
 import socket
@@ -8,6 +7,7 @@ import time
 
 import pytest
 from name_servers import DnsNames, InjectedNames
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import parse_config
@@ -116,30 +116,22 @@ async def test_a_subscriber_whose_name_does_not_resolve_is_away(text):
 
 async def test_silent_names_leave_connections_to_others_alone():
     """With any number of silent names, an address and a name that is known are connected to at once."""
-
-    async def answer(reader, writer):
-        await reader.read()
-        writer.close()
-
     config = parse_config('[plugins]\ndisable = ["mi-http", "core-events"]\n[core]\ndrain_timeout_s = 0.1\n')
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
     silent = {f"silent{number}.example": None for number in range(40)}
     with FakeNames({"known.example": ["127.0.0.1"], **silent}) as names:
         events = evframe.EventInterface(config)
         events.resolver.lookup = names
-        async with events:
+        async with StreamServer() as server, events:
             events.register_event("E_SILENT")
             events.register_event("E_A")
             for host in silent:
-                events.subscribe_event("E_SILENT", f"tcp:{host}:{port}")
+                events.subscribe_event("E_SILENT", f"tcp:{host}:{server.port}")
             events.raise_event("E_SILENT", {})
             await until(lambda: len(names.asked) >= 32)
             for host in ("127.0.0.1", "known.example"):
-                events.subscribe_event("E_A", f"tcp:{host}:{port}")
+                events.subscribe_event("E_A", f"tcp:{host}:{server.port}")
             outcomes = await events.raise_event_and_wait("E_A", {}, timeout_s=4.0)
             assert [outcome.reason for outcome in outcomes] == [None, None], "no silent name has used up its time yet"
-    server.close()
 
 
 def test_a_silent_name_stops_nothing(gateway, names, receivers, tmp_path):

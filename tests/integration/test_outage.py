@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 from brokers.load import LIMIT_S, RATE
@@ -12,6 +13,7 @@ from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
 from numbered import assert_exactly, assert_in_order
+from stream_servers import StreamServer
 
 import evframe
 
@@ -19,45 +21,33 @@ SECONDS, GONE_FROM, GONE_TO = 8, 3, 5
 decode = json.JSONDecoder().raw_decode
 
 
-class TcpPeer:
+class TcpPeer(StreamServer):
     """Reads messages, answers those with an id, and goes away as it is told."""
 
     def __init__(self):
+        super().__init__(self.serve)
         self.numbers = []
         self.paused = asyncio.Event()
         self.paused.set()
-        self.port = 0
-        self.writers = []
 
-    async def open(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
-        self.port = self.server.sockets[0].getsockname()[1]
-
-    def close(self):
-        self.server.close()
-        for writer in self.writers:
-            writer.close()
+    def go_away(self):
+        self.refuse()
+        self.reset()
 
     async def serve(self, reader, writer):
-        self.writers.append(writer)
         text = ""
-        try:
-            while data := await reader.read(65536):
-                await self.paused.wait()
-                text += data.decode()
-                while text:
-                    try:
-                        message, end = decode(text)
-                    except ValueError:
-                        break
-                    text = text[end:]
-                    self.numbers.append(message["params"]["n"])
-                    if "id" in message:
-                        writer.write(b'{"jsonrpc":"2.0","result":1,"id":%d}' % message["id"])
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
+        while data := await reader.read(65536):
+            await self.paused.wait()
+            text += data.decode()
+            while text:
+                try:
+                    message, end = decode(text)
+                except ValueError:
+                    break
+                text = text[end:]
+                self.numbers.append(message["params"]["n"])
+                if "id" in message:
+                    writer.write(b'{"jsonrpc":"2.0","result":1,"id":%d}' % message["id"])
 
 
 class DatagramPeer:
@@ -147,8 +137,6 @@ async def test_outage_loses_nothing(request, tmp_path):
     udp = UdpPeer(("127.0.0.1", 0))
     tcp = [closed, hung]
     sure = [sure_closed, sure_hung]
-    for peer in (*tcp, *sure):
-        await peer.open()
     datagram = [unix_closed, unix_hung, udp]
     for peer in datagram:
         peer.open()
@@ -161,7 +149,12 @@ async def test_outage_loses_nothing(request, tmp_path):
         plugins={"datagram": DatagramTransport(), "flatstore": FlatstoreTransport(), "stream": StreamTransport()}
     )
     reliable = evframe.EventInterface(plugins={"stream": StreamTransport(Options(reliable_mode=True))})
-    async with plain, reliable:
+    async with AsyncExitStack() as stack:
+        for peer in (*tcp, *sure):
+            await stack.enter_async_context(peer)
+            stack.push_async_callback(peer.ended)
+        for events in (plain, reliable):
+            await stack.enter_async_context(events)
         for events in (plain, reliable):
             events.register_event("E_OUT")
         for peer in tcp:
@@ -175,7 +168,9 @@ async def test_outage_loses_nothing(request, tmp_path):
         begin = time.monotonic() + 0.1
 
         def go_away():
-            for peer in (closed, sure_closed, unix_closed, udp):
+            for peer in (closed, sure_closed):
+                peer.go_away()
+            for peer in (unix_closed, udp):
                 peer.close()
             hung.paused.clear()
             sure_hung.paused.clear()
@@ -202,8 +197,6 @@ async def test_outage_loses_nothing(request, tmp_path):
             while any(counters.depth for events in (plain, reliable) for counters in events.statistics):
                 await asyncio.sleep(0.01)
         statistics = [*plain.statistics, *reliable.statistics]
-        for peer in (*tcp, *sure):
-            peer.close()
     for peer in datagram:
         peer.close()
 

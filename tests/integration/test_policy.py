@@ -1,13 +1,11 @@
 """The policy of run-time clients, with the real transports, over each real interface."""
 
-import asyncio
-from collections import Counter
 from contextlib import asynccontextmanager
-from functools import partial
 
 import pytest
 from evframe_client import AsyncClient, ManagementError
 from evframe_wire.endpoints import endpoint_text
+from stream_servers import StreamServer
 
 import evframe
 from evframe.config import parse_config
@@ -115,33 +113,16 @@ async def test_networks_of_clients(tmp_path):
             await events.resolver.addresses("localhost", 9)
 
 
-class Listener:
-    """TCP listeners on one port of 127.0.0.1 and 127.0.0.2, which keep what each connection sent."""
+class Listener(StreamServer):
+    """Keeps what has come at an address."""
 
-    def __init__(self):
-        self.got = {"127.0.0.1": b"", "127.0.0.2": b""}
-        self.open = Counter()
-        self.servers = []
+    def __init__(self, host, port=0):
+        super().__init__(self.serve, host, port)
+        self.got = b""
 
-    async def __aenter__(self):
-        first = await asyncio.start_server(partial(self._read, "127.0.0.1"), "127.0.0.1", 0)
-        self.port = first.sockets[0].getsockname()[1]
-        second = await asyncio.start_server(partial(self._read, "127.0.0.2"), "127.0.0.2", self.port)
-        self.servers = [first, second]
-        return self
-
-    async def __aexit__(self, *error):
-        for server in self.servers:
-            server.close()
-
-    async def _read(self, ip, reader, writer):
-        self.open[ip] += 1
-        try:
-            while data := await reader.read(65536):
-                self.got[ip] += data
-        finally:
-            self.open[ip] -= 1
-            writer.close()
+    async def serve(self, reader, _):
+        while data := await reader.read(65536):
+            self.got += data
 
 
 async def test_a_connection_ends_when_its_interface_may_not_reach_it_any_more():
@@ -152,23 +133,27 @@ async def test_a_connection_ends_when_its_interface_may_not_reach_it_any_more():
     )
     narrow = f'{wide}networks = ["127.0.0.1/32"]\n'
     with FakeNames({"peer.example": ["127.0.0.2"]}) as names:
-        async with Listener() as peer, evframe.EventInterface(parse_config(wide)) as events:
+        async with (
+            Listener("127.0.0.1") as one,
+            Listener("127.0.0.2", one.port) as two,
+            evframe.EventInterface(parse_config(wide)) as events,
+        ):
             events.resolver.lookup = names
             client = AsyncClient(f"http://{endpoint_text(events.plugin('mi-http').address)}/mi")
-            await client.call("event_subscribe", ["E_CALL", f"tcp:peer.example:{peer.port}", 600])
+            await client.call("event_subscribe", ["E_CALL", f"tcp:peer.example:{one.port}", 600])
             events.raise_event("E_CALL", ["one"])
-            await until(lambda: b"one" in peer.got["127.0.0.2"])
+            await until(lambda: b"one" in two.got)
             assert events.reload(parse_config(narrow)).ended == []
-            await until(lambda: not peer.open["127.0.0.2"])
+            await two.ended()
             events.raise_event("E_CALL", ["two"])
             await until(lambda: events.statistics[0].away == "forbidden")
             names["peer.example"] = ["127.0.0.1"]
             events.resolver.refresh_all()
-            await until(lambda: b"two" in peer.got["127.0.0.1"])
+            await until(lambda: b"two" in one.got)
             names["peer.example"] = ["127.0.0.2"]
             events.resolver.refresh_all()
-            await until(lambda: not peer.open["127.0.0.1"])
+            await one.ended()
             events.raise_event("E_CALL", ["three"])
             await until(lambda: events.statistics[0].away == "forbidden")
-            assert b"two" not in peer.got["127.0.0.2"]
-            assert b"three" not in peer.got["127.0.0.2"]
+            assert b"two" not in two.got
+            assert b"three" not in two.got

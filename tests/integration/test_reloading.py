@@ -21,6 +21,7 @@ from brokers.redis import entries_in
 from brokers.streams import make_stream, messages_in
 from brokers.topics import make_topic
 from numbered import assert_exactly, assert_in_order
+from stream_servers import StreamServer
 from webhook_server import Server
 
 import evframe
@@ -70,23 +71,10 @@ def numbers_of(messages):
 
 @asynccontextmanager
 async def serving(answer):
-    """Serve connections with *answer*, until all of them have ended; gives the port."""
-    tasks = set()
-
-    async def serve(reader, writer):
-        tasks.add(asyncio.current_task())
-        try:
-            await answer(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
-        async with asyncio.timeout(20):
-            await asyncio.gather(*tasks)
+    """Serve connections with *answer*, until all of them have ended; gives the server."""
+    async with StreamServer(answer) as server:
+        yield server
+        await server.ended()
 
 
 class Datagrams:
@@ -134,8 +122,8 @@ async def test_stream(tmp_path):
         while data := await reader.read(1 << 16):
             received.append(data)
 
-    async with serving(answer) as port:
-        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{port}", "stream")
+    async with serving(answer) as server:
+        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{server.port}", "stream")
         await site.run(*(f"[plugins.stream]\nnewline_framing = {word}\n" for word in ("true", "false")))
     messages = b"".join(itertools.chain(*connections)).replace(b"}{", b"}\n{").split()
     assert_exactly(numbers_of(messages), COUNT)
@@ -152,8 +140,8 @@ async def test_stream_with_replies(tmp_path):
             numbers.append(request["params"]["n"])
             writer.write(b'{"jsonrpc":"2.0","result":"OK","id":%d}' % request["id"])
 
-    async with serving(answer) as port:
-        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{port}", "stream")
+    async with serving(answer) as server:
+        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{server.port}", "stream")
         head = "[plugins.stream]\nreliable_mode = true\nnewline_framing = true\ntimeout_ms = "
         await site.run(*(f"{head}{limit}\n" for limit in (20_000, 30_000)))
     assert_exactly(numbers, COUNT)
@@ -174,8 +162,8 @@ async def test_stream_that_is_reset(tmp_path):
                 writer.write(b'{"jsonrpc":"2.0","result":"OK","id":%d}' % request["id"])
         writer.transport.abort()
 
-    async with serving(answer) as port:
-        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{port}", "stream")
+    async with serving(answer) as server:
+        site = Site(tmp_path / "evframe.toml", f"tcp:127.0.0.1:{server.port}", "stream")
         head = "[plugins.stream]\nreliable_mode = true\nnewline_framing = true\ntimeout_ms = "
         await site.run(*(f"{head}{limit}\n" for limit in (20_000, 30_000)), count=6000)
     assert_in_order(numbers, 6000)
@@ -194,10 +182,10 @@ async def test_stream_without_replies(tmp_path):
             if not first:
                 writer.write(b'{"jsonrpc":"2.0","result":"OK","id":%d}' % request["id"])
 
-    async with serving(answer) as port:
+    async with serving(answer) as server:
         file = ConfigFile(tmp_path / "evframe.toml", "stream")
         head = "[core]\ndrain_timeout_s = 0.2\n[plugins.stream]\nreliable_mode = true\nnewline_framing = true\n"
-        ends = EVENT.format(f'"tcp:127.0.0.1:{port}"')
+        ends = EVENT.format(f'"tcp:127.0.0.1:{server.port}"')
         async with file.interface(f"{head}timeout_ms = 20000\n{ends}") as events:
             for number in range(100):
                 events.raise_event("E_TEST", {"n": number})
@@ -222,8 +210,8 @@ async def test_xmlrpc(tmp_path):
             numbers.append(loads(await reader.readexactly(length))[0][1])
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ok), ok))
 
-    async with serving(answer) as port:
-        site = Site(tmp_path / "evframe.toml", f"xmlrpc:127.0.0.1:{port}:m", "xmlrpc")
+    async with serving(answer) as server:
+        site = Site(tmp_path / "evframe.toml", f"xmlrpc:127.0.0.1:{server.port}:m", "xmlrpc")
         await site.run(*(f"[plugins.xmlrpc]\nmax_in_flight = {most}\n" for most in (16, 64)), count=6000)
     assert_exactly(numbers, 6000)
 
@@ -332,8 +320,8 @@ async def test_virtual(tmp_path, policy):
             f'[plugins.flatstore]\ndelimiter = "{delimiter}"\n[plugins.virtual]\nfailover_timeout_s = {failover_s}\n'
         )
 
-    async with serving(answer) as port:
-        target = f"virtual:{policy} tcp:127.0.0.1:{port} flatstore:{lines}"
+    async with serving(answer) as server:
+        target = f"virtual:{policy} tcp:127.0.0.1:{server.port} flatstore:{lines}"
         site = Site(tmp_path / "evframe.toml", target, "virtual", "stream", "flatstore")
         await site.run(text(20_000, ",", 5.0), text(30_000, ",", 5.0), text(30_000, "|", 5.0), text(30_000, "|", 6.0))
     written = [int(line[7:]) for line in lines.read_text().splitlines()] if lines.exists() else []
@@ -352,17 +340,14 @@ async def test_virtual(tmp_path, policy):
 async def test_failover_under_reloads(tmp_path):
     """A member that goes away and comes back while its transport is exchanged hands over, and loses nothing."""
     lines, numbers = tmp_path / "lines", []
-    writers = set()
 
     async def answer(reader, writer):
-        writers.add(writer)
         while line := await reader.readline():
             request = json.loads(line)
             numbers.append(request["params"]["n"])
             writer.write(b'{"jsonrpc":"2.0","result":"OK","id":%d}' % request["id"])
             if len(numbers) == COUNT // 4:
-                for other in writers:
-                    other.transport.abort()
+                server.reset()
                 return
 
     def text(limit, delimiter):
@@ -371,8 +356,8 @@ async def test_failover_under_reloads(tmp_path):
             f'[plugins.flatstore]\ndelimiter = "{delimiter}"\n[plugins.virtual]\nfailover_timeout_s = 0.3\n'
         )
 
-    async with serving(answer) as port:
-        target = f"virtual:FAILOVER tcp:127.0.0.1:{port} flatstore:{lines}"
+    async with serving(answer) as server:
+        target = f"virtual:FAILOVER tcp:127.0.0.1:{server.port} flatstore:{lines}"
         site = Site(tmp_path / "evframe.toml", target, "virtual", "stream", "flatstore")
         await site.run(text(20_000, ","), text(30_000, ","), text(30_000, "|"))
     written = [int(line[7:]) for line in lines.read_text().splitlines()]

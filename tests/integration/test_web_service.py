@@ -11,6 +11,7 @@ from pathlib import Path
 import aiormq
 import pytest
 from brokers.proxy import FaultProxy
+from stream_servers import StreamServer
 
 from evframe.testing import until
 
@@ -132,17 +133,13 @@ async def consumer(rabbitmq, capsys):
 @pytest.mark.timeout(120)
 async def test_consumer_leaves_a_broker_that_is_silent(rabbitmq, consumer):
     """A connection that is accepted and never answered is given up in its time, and the next one is used."""
-    kept = []
-    silent = await asyncio.start_server(lambda *ends: kept.append(ends), "127.0.0.1", 0)
-    port = silent.sockets[0].getsockname()[1]
-    consumer.module.CONNECT_S = 2.0
-    await consumer.run(port)
-    await until(lambda: kept)
-    silent.close()
-    async with FaultProxy(rabbitmq.port, port):
-        await consumer.gets("hello")
-    for _, writer in kept:
-        writer.close()
+    async with StreamServer() as silent:
+        consumer.module.CONNECT_S = 2.0
+        await consumer.run(silent.port)
+        await until(lambda: silent.writers)
+        silent.refuse()
+        async with FaultProxy(rabbitmq.port, silent.port):
+            await consumer.gets("hello")
 
 
 @pytest.mark.timeout(120)
