@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 
 
 class StreamServer:
@@ -13,31 +14,38 @@ class StreamServer:
         handle: a coroutine function; None for a server that takes connections and does nothing with them.
         host: the address to listen at.
         port: the port; 0 for one that is free.
-        options: go to `asyncio.start_server`.
+        ssl: the context of TLS; None for connections without.
+        sock: a socket that is bound, to listen with in place of *host* and *port*.
     """
 
-    def __init__(self, handle=None, host="127.0.0.1", port=0, **options):
+    def __init__(self, handle=None, host="127.0.0.1", port=0, *, ssl=None, sock=None):
         self.handle = handle
         self.host = host
         self.port = port
-        self.options = options
+        self.ssl = ssl
         self.writers = {}
         """The writers of the connections that are open; their tasks by them."""
         self.accepted = 0
         """How many connections there have been."""
-        self._server = None
+        self._bound = sock
+        self._listener = None
+        self._tasks = set()
         self._failures = []
 
     async def open(self):
         """Listen, at the same port as before if it has listened already."""
-        place = {} if "sock" in self.options else {"host": self.host, "port": self.port}
-        self._server = await asyncio.start_server(self._serve, **place, **self.options)
-        self.port = self._server.sockets[0].getsockname()[1]
+        # No server of asyncio: one that is closed as it accepts leaves the connection open until it is collected.
+        self._listener = self._bound or socket.create_server((self.host, self.port), backlog=100)
+        self._listener.listen(100)
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def refuse(self):
         """Take no connection any more; those that are open stay."""
-        if self._server is not None:
-            self._server.close()
+        if self._is_listening:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            self._listener.close()
 
     def reset(self):
         """End the connections that are open at once."""
@@ -46,18 +54,20 @@ class StreamServer:
 
     async def ended(self, limit_s=20.0):
         """Return when the peers have ended all connections, at the latest after *limit_s* seconds."""
+        if self._is_listening:
+            self._accept()
         async with asyncio.timeout(limit_s):
-            while self.writers:
-                await asyncio.wait(list(self.writers.values()))
+            while self._tasks:
+                await asyncio.wait(self._tasks)
 
     async def close(self):
         """Take no connection any more, and end those that are open."""
         self.refuse()
-        for _ in range(3):  # a connection that has just been accepted has its handler after as many turns
-            await asyncio.sleep(0)
-        for writer, task in self.writers.items():
+        await asyncio.sleep(0)  # a task that is cancelled before it begins would leave its connection open
+        for writer in self.writers:
             if writer.transport.get_write_buffer_size():
                 writer.transport.abort()  # a peer that reads nothing would hold it open
+        for task in self._tasks:
             task.cancel()
         await self.ended()
         if self._failures:
@@ -70,7 +80,27 @@ class StreamServer:
     async def __aexit__(self, *_):
         await self.close()
 
-    async def _serve(self, reader, writer):
+    @property
+    def _is_listening(self):
+        return self._listener is not None and self._listener.fileno() != -1
+
+    def _accept(self):
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            while True:
+                accepted, _ = self._listener.accept()
+                task = asyncio.get_running_loop().create_task(self._serve(accepted))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, accepted):
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        try:
+            transport, _ = await loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self.ssl)
+        except (OSError, asyncio.CancelledError):  # as of a handshake that fails
+            return
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         self.accepted += 1
         self.writers[writer] = asyncio.current_task()
         try:
@@ -83,7 +113,7 @@ class StreamServer:
         except Exception as failure:
             self._failures.append(failure)
         finally:
-            writer.transport.abort() if self.options.get("ssl") else writer.close()
+            writer.transport.abort() if self.ssl else writer.close()
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
             del self.writers[writer]

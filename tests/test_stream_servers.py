@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import socket
 
 import pytest
 from stream_servers import StreamServer
@@ -63,6 +64,34 @@ async def test_the_peers_end_their_connections():
         server.reset()
         await server.ended()
         client.close()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_a_connection_that_is_accepted_as_the_server_ends(turns):
+    """Whatever turn of the loop the end comes in, nothing is left to the collector."""
+    async with StreamServer() as server:
+        with socket.create_connection((server.host, server.port)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            server.refuse()
+            await server.close()
+    assert not server.writers
+    gc.collect()
+
+
+async def test_connections_that_wait_to_be_accepted_are_waited_for():
+    """What a peer has sent before it ended its connection is read, though the loop has had no turn yet."""
+    read = []
+
+    async def keep(reader, _):
+        read.append(await reader.read())
+
+    async with StreamServer(keep) as server:
+        for number in range(3):
+            with socket.create_connection((server.host, server.port)) as client:
+                client.sendall(b"%d" % number)
+        await server.ended()
+    assert read == [b"0", b"1", b"2"]
 
 
 async def test_a_handler_that_fails_fails_the_test():

@@ -193,7 +193,6 @@ async def test_a_reload_without_the_plugin_loses_nothing_for_a_peer_that_is_away
             front.events.reload()
             await until(lambda: not any(each.is_running for each in front.plugin.processes))
             assert front.counters(text).depth == 5
-            peer.listen()
             async with StreamServer(serve, sock=peer.dup()):
                 await until(lambda: len(numbers) == 5)
                 await front.settled()
