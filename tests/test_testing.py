@@ -234,6 +234,26 @@ async def test_another_thread_that_has_the_interpreter():
     assert stalls.slept_s < 0.05
 
 
+async def test_another_thread_that_ends_while_counters_are_read(monkeypatch):
+    """What it has computed in a turn is not known any more: the turn has no time of sleep."""
+    number = 3**1_500_000
+    thread = Thread(target=lambda: number * number * number % 7)
+    folders = os.listdir
+
+    def listed(path):
+        if thread.is_alive():
+            thread.join()
+        return folders(path)
+
+    async with Stalls() as stalls:
+        thread.start()
+        monkeypatch.setattr(os, "listdir", listed)
+        while thread.is_alive():
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    assert stalls.slept_s < 0.05
+
+
 async def test_a_wait_for_a_processor_while_counters_are_read(monkeypatch):
     """Time between the readings of two counters is no sleep of a turn, wherever it is."""
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import attrs
 
 _THREADS: Final = "/proc/self/task"
+_TICKS_S: Final = 0.02  # by which the kernel may be late to count what a thread that is running has computed
 
 
 class Stalls:
@@ -27,7 +28,8 @@ class Stalls:
 
     What the thread waited for a processor counts as neither, so that a loaded machine changes little. Nor does the time
     in which other threads of the process ran or were ready to: they may have had the lock of the interpreter. A turn in
-    which the process read from a disk has no time of sleep, because a disk with other work takes any time.
+    which the process read from a disk has no time of sleep, because a disk with other work takes any time; nor has one
+    in which a thread ended that had computed, because nothing says any more when it was ready to run.
     """
 
     def __init__(self) -> None:
@@ -72,30 +74,42 @@ class _Times:
     """How often this thread has given its processor away by itself."""
     reads: int
     """How often the process has waited for a disk."""
-    busy_ns: Mapping[str, int]
-    """How long each thread has been running or ready to run; nothing where the kernel does not count it."""
+    process_s: float
+    """The time of processors that the process has taken, with that of threads that have ended."""
+    ran_ns: Mapping[str, int]
+    """How long each thread has been running; nothing where the kernel does not count it."""
+    ready_ns: Mapping[str, int]
+    """How long each has been ready to run, and waited for a processor."""
 
     @classmethod
     def now(cls) -> Self:
         begun_s = time.monotonic()
-        busy = {}
+        ran, ready = {}, {}
         with suppress(OSError):
             for thread in os.listdir(_THREADS):
                 with suppress(OSError), open(f"{_THREADS}/{thread}/schedstat", encoding="ascii") as file:
-                    busy[thread] = sum(map(int, file.read().split()[:2]))
+                    ran[thread], ready[thread], _ = map(int, file.read().split())
         sleeps = resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
         process = resource.getrusage(resource.RUSAGE_SELF)
         reads = process.ru_majflt + process.ru_inblock
         computed_s = time.thread_time()
-        return cls(begun_s, time.monotonic(), computed_s, sleeps, reads, busy)
+        return cls(begun_s, time.monotonic(), computed_s, sleeps, reads, time.process_time(), ran, ready)
 
     def slept_s(self, before: Self) -> float:
         """Return how long the thread slept since *before*, at least; a machine that stood still is no sleep."""
         if self.sleeps == before.sleeps or self.reads != before.reads:
             return 0.0
-        busy_ns = sum(ns - before.busy_ns.get(thread, 0) for thread, ns in self.busy_ns.items())
-        busy_s = busy_ns / 1e9 if self.busy_ns else self.computed_s - before.computed_s
+        busy_s = self.computed_s - before.computed_s
+        if self.ran_ns:
+            ran_s, ready_s = _since_s(before.ran_ns, self.ran_ns), _since_s(before.ready_ns, self.ready_ns)
+            if self.process_s - before.process_s > ran_s + _TICKS_S:
+                return 0.0  # a thread has ended
+            busy_s = ran_s + ready_s
         return self.begun_s - before.ended_s - busy_s
+
+
+def _since_s(before: Mapping[str, int], now: Mapping[str, int]) -> float:
+    return sum(ns - before.get(thread, 0) for thread, ns in now.items()) / 1e9
 
 
 @contextmanager
