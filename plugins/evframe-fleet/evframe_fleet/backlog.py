@@ -1,4 +1,4 @@
-"""Events of a partition that subscribers had no room for: they are read again, when there is room."""
+"""Events of a partition that cannot be taken into memory yet: they are read again later."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from evframe_shards.lane import INDEX_BITS, deliveries
 
 if TYPE_CHECKING:
     from evframe_shards.frames import Frame
-    from evframe_shards.lane import Lane
+    from evframe_shards.lane import Gate, Lane
     from evframe_shards.queue import ShardQueue
 
-    from evframe_fleet.log import Log, Reread
+    from evframe_fleet.log import Reread
+    from evframe_fleet.parts import Parts
 
 
 class Backlog:
@@ -20,26 +21,19 @@ class Backlog:
 
     Args:
         partition: its number.
-        log: the two topics.
+        parts: what is shared.
         decoded: returns a frame of its bytes; None when it is damaged.
-        lost: called with the number of frames that were deleted before a subscriber has got them, and the reason.
         writers: the highest number of a frame of each writer that was read.
     """
 
     def __init__(
-        self,
-        partition: int,
-        log: Log,
-        decoded: Callable[[bytes | None], Frame | None],
-        lost: Callable[[int, str], None],
-        writers: dict[str, int],
+        self, partition: int, parts: Parts, decoded: Callable[[bytes | None], Frame | None], writers: dict[str, int]
     ) -> None:
         self.live = 0
         """The position of the next event that comes by itself: what is behind gets all below it here."""
         self._partition = partition
-        self._log = log
+        self._parts = parts
         self._decoded = decoded
-        self._lost = lost
         self._writers = writers
         self._hungry: set[ShardQueue] = set()
         self._is_reading = self._is_closed = False
@@ -90,7 +84,7 @@ class Backlog:
                 if found is not None and not self._is_closed:
                     self._take(begin, found)
 
-            self._log.read_again(self._partition, begin, end, done)
+            self._parts.log.read_again(self._partition, begin, end, done)
 
     def _take(self, start: int, found: Reread) -> None:
         lanes = self._lanes(start, found.first_offset)
@@ -113,7 +107,7 @@ class Backlog:
                 if lane.behind < first_offset << INDEX_BITS:
                     lane.behind = first_offset << INDEX_BITS
                     queue.subscriber.refuse_unknown(1, "retention")  # how many, and which, is not known
-                    self._lost(first_offset - start, "retention")
+                    self._parts.gateway.lost(self._partition, first_offset - start, "retention")
         return found
 
     def _pass(self, offset: int, frame: Frame, queues: dict[str, ShardQueue]) -> None:
@@ -141,3 +135,52 @@ class Backlog:
         self._numbers[frame.writer] = frame.number, offset
         self._writers[frame.writer] = max(frame.number, self._writers.get(frame.writer, 0))
         return False
+
+
+class Absent:
+    """Subscribers whose queues this gateway lacks, or that have events of another partition.
+
+    One partition at a time has the queue of a subscriber. When the number of partitions has grown, what was written
+    before is in another one than what comes, and the second one waits here until the first one is settled.
+
+    Args:
+        gate: of the partition, by which its queues are known.
+        enter: has a queue continue at a position.
+        parts: what is shared.
+    """
+
+    def __init__(self, gate: Gate, enter: Callable[[ShardQueue, int], None], parts: Parts) -> None:
+        self._gate = gate
+        self._enter = enter
+        self._parts = parts
+        self.places: dict[str, int] = {}
+        """The positions from which on events are to be read again, by the names of the subscribers."""
+
+    def add(self, key: str, place: int) -> bool:
+        """Have a subscriber continue at *place* unless it waits for an earlier one; return False if it has ended."""
+        if self._has_ended(key):
+            return False
+        self.places.setdefault(key, place)
+        return True
+
+    def _has_ended(self, key: str) -> bool:
+        return key not in self._parts.queues and key not in self._parts.table.sockets
+
+    def is_here(self, queue: ShardQueue) -> bool:
+        """Return whether the partition has a queue, which it gets if no other one has it."""
+        lane = queue.lane
+        if lane is not None:
+            return lane.gate is self._gate
+        place = self.places.pop(queue.key, None)
+        if place is not None:
+            self._enter(queue, place)
+        return True
+
+    def look(self) -> None:
+        """Have those continue that can, and forget those that have ended."""
+        for key in list(self.places):
+            queue = self._parts.queues.get(key)
+            if queue is not None:
+                self.is_here(queue)
+            elif self._has_ended(key):
+                del self.places[key]

@@ -145,10 +145,16 @@ class Member:
         elif record.kind == "member":
             self.presence.read(record.names[0])
         elif record.kind == "owner" and record.names[0] in self.partitions and value is not None:
-            self.partitions[record.names[0]].owner_read()
+            self._owner_read(record.names[0])
         self._clean(key, record)
         for partition in self.partitions.values():
             partition.release()
+
+    def _owner_read(self, number: int) -> None:
+        partition = self.partitions[number]
+        if partition.owner_read() and number in self.partitions:  # it is claimed again, if this one is still a member
+            self.partitions[number] = Partition(number, partition.offset, self._parts)
+            partition.drop()
 
     def _clean(self, key: str, record: Record) -> None:
         """Replace a record of this gateway that says that something is no more by a tombstone, but not at once.

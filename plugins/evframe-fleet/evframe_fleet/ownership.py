@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -11,8 +10,7 @@ from evframe_shards.frames import Frame, FrameError
 from evframe_shards.lane import INDEX_BITS, deliveries
 from orjson import dumps
 
-from evframe_fleet.absent import Absent
-from evframe_fleet.backlog import Backlog
+from evframe_fleet.backlog import Absent, Backlog
 from evframe_fleet.positions import Positions
 from evframe_fleet.table import Stamp, key_of
 
@@ -41,21 +39,19 @@ class Partition:
     def __init__(self, number: int, committed: int, parts: Parts) -> None:
         self.number = number
         self._parts = parts
-        self.committed = committed
+        self._committed = committed
         self.since = parts.clock()  # a commit that was sent from then on permits the claim
         self.claimed: Stamp | None = None
         self.positions: Positions | None = None
         """Of what is settled; None until the claim is read back."""
         self.is_open = False
         """Whether batches may begin, when the clock was last looked at."""
-        self.live = 0
-        """The position of the next event."""
         self._floor = 0  # what is below was settled by earlier owners
         self.lanes: dict[str, ShardQueue] = {}
         self.absent = Absent(self, self.enter, parts)
         """Subscribers whose events are read again later."""
-        self._writers: dict[str, int] = {}  # the number of the last frame of each
-        self.backlog = self._new_backlog()
+        self._writers: dict[str, int] = {}  # the highest number of a frame of each that was read
+        self.backlog = Backlog(number, parts, self._decoded, self._writers)
         """Of subscribers that have no room for what comes."""
         self._held: list[tuple[int, Frame]] = []
         self._held_since = inf
@@ -63,16 +59,11 @@ class Partition:
         self._round_at = -inf
         self._on_revoked: Callable[[], None] | None = None
         self._revoked_at = inf
-        self._is_final = False
-
-    def _new_backlog(self) -> Backlog:
-        lost = partial(self._parts.gateway.lost, self.number)
-        return Backlog(self.number, self._parts.log, self._decoded, lost, self._writers)
 
     @property
     def offset(self) -> int:
         """The offset below which nothing is read any more."""
-        return self.committed if self.positions is None else self.positions.floor >> INDEX_BITS
+        return self._committed if self.positions is None else self.positions.floor >> INDEX_BITS
 
     # The claim
 
@@ -86,39 +77,38 @@ class Partition:
         if offset is None and self.positions is None:
             self.claimed = None  # claim again
 
-    def owner_read(self) -> None:
-        """Take the owner that the table has now."""
+    def owner_read(self) -> bool:
+        """Take the owner that the table has now; return whether another process has claimed the partition."""
         owner = self._parts.table.owners[self.number]
         if owner == self.claimed:
             if self.positions is None:
                 self._start(owner)
-        elif self.positions is not None or (self.claimed is not None and owner[0] >= self.claimed[0]):
-            self.drop()  # another process has claimed it: claim it again, if this one is still a member
-            self.claimed, self.since = None, self._parts.clock()
+            return False
+        is_lost = self.positions is not None or (self.claimed is not None and owner[0] >= self.claimed[0])
+        self._over(is_lost)
+        return is_lost
 
     def _start(self, stamp: Stamp) -> None:
         parts, table = self._parts, self._parts.table
-        front = table.fronts.get(self.number, self.committed << INDEX_BITS)
+        front = table.fronts.get(self.number, self._committed << INDEX_BITS)
         self.positions = Positions(self.number, parts.log, stamp, front, table.behind[self.number])
         self._floor = front
         nearest = front - (parts.settings.near_frames << INDEX_BITS)
-        self.live = min([front, *(place for place in self.positions.written.values() if place >= nearest)])
-        self._next = self.live >> INDEX_BITS
+        self.backlog.live = min([front, *(place for place in self.positions.written.values() if place >= nearest)])
+        self._next = self.backlog.live >> INDEX_BITS
         self._round_at = parts.clock()
         for key, place in self.positions.written.items():
             self.absent.add(key, place)
         self.absent.look()
         parts.log.read_from(self.number, self._next)
         self.open()
-        self.backlog.live = self.live
         self.backlog.read()
 
     # The gate
 
     def check(self) -> bool:
         """Return whether a batch may begin now."""
-        if self.is_open and not self._parts.may_begin:
-            self.is_open = False
+        self.is_open = self.is_open and self._parts.may_begin
         return self.is_open
 
     def open(self) -> None:
@@ -148,7 +138,7 @@ class Partition:
         elif frame is not None:
             self._deliver(offset, frame)
         elif not self._held:
-            self.live = self.backlog.live = max(self.live, self._next << INDEX_BITS)
+            self.backlog.live = max(self.backlog.live, self._next << INDEX_BITS)
 
     def _decoded(self, value: bytes | None) -> Frame | None:
         try:
@@ -164,7 +154,6 @@ class Partition:
         while self._held and (is_late or self._held[0][1].known <= self._parts.table.offset):
             self._deliver(*self._held.pop(0))
             if not self._held:
-                self._held_since = inf
                 self._parts.log.resume(self.number)
 
     def _deliver(self, offset: int, frame: Frame) -> None:
@@ -181,8 +170,7 @@ class Partition:
                     unknown += len(entries)
             if unknown:
                 self._parts.gateway.lost(self.number, unknown, "unsubscribed")
-        self.live = max(self.live, (offset + 1) << INDEX_BITS)
-        self.backlog.live = self.live
+        self.backlog.live = max(self.backlog.live, (offset + 1) << INDEX_BITS)
         self.backlog.read()
 
     def _accept(self, queue: ShardQueue, entries: Sequence[Entry]) -> None:
@@ -199,7 +187,7 @@ class Partition:
         """Have a subscriber continue at a separate position."""
         lane = queue.enter(self, place)
         self.lanes[queue.key] = queue
-        if place < self.live:
+        if place < self.backlog.live:
             lane.behind = place
             self.backlog.add(queue)
 
@@ -220,8 +208,7 @@ class Partition:
     def tick(self) -> None:
         """Do what is due."""
         self.check()
-        if self._held:
-            self.release()
+        self.release()
         if self._on_revoked is not None:
             self._leave()
         elif self.positions is not None:
@@ -230,10 +217,10 @@ class Partition:
                 self._begin_round(lambda _: None)
 
     def _begin_round(self, over: Callable[[bool], None], *, everything: bool = False) -> None:
-        positions = self.positions
+        positions, live = self.positions, self.backlog.live
         if positions is None or positions.is_under_way:
             return
-        if self.live < self._floor:  # what is written holds until all is read that earlier owners had read
+        if live < self._floor:  # what is written holds until all is read that earlier owners had read
             over(True)
             return
         self._round_at = self._parts.clock()
@@ -242,13 +229,13 @@ class Partition:
         for key, queue in list(self.lanes.items()):
             lane = queue.lane
             assert lane is not None
-            low = lane.low(self.live)
-            if low < self.live:
+            low = lane.low(live)
+            if low < live:
                 lows[key] = low
-            elif lane.is_idle and lane.floor <= self.live:
+            elif lane.is_idle and lane.floor <= live:
                 self.forget(queue)
         self.backlog.forget(self.offset)
-        positions.begin(self.live, lows, over, everything=everything)
+        positions.begin(live, lows, over, everything=everything)
 
     # The end
 
@@ -259,18 +246,14 @@ class Partition:
         self._leave()
 
     def _leave(self) -> None:
-        passed = self._parts.clock() - self._revoked_at
-        is_late = passed >= self._parts.settings.revoke_s
-        if self.positions is None or passed >= 2 * self._parts.settings.revoke_s:
+        passed, limit_s = self._parts.clock() - self._revoked_at, self._parts.settings.revoke_s
+        is_quiet = not any(each.lane is not None and each.lane.under_way for each in self.lanes.values())
+        if self.positions is None or passed >= 2 * limit_s:
             self._over(True)
-            return
-        is_quiet = is_late or not any(each.lane is not None and each.lane.under_way for each in self.lanes.values())
-        if is_quiet and not self._is_final and not self.positions.is_under_way:
-            self._is_final = True
+        elif is_quiet or passed >= limit_s:
             self._begin_round(self._over, everything=True)
 
     def _over(self, is_written: bool) -> None:  # noqa: FBT001 a callback
-        self._is_final = False
         if is_written and self._on_revoked is not None:
             done, self._on_revoked = self._on_revoked, None
             self.drop()
@@ -279,14 +262,9 @@ class Partition:
     def drop(self) -> None:
         """Forget everything: events in memory are read by another owner."""
         self.is_open = False
+        self.backlog.close()
         if self.positions is not None:
-            self.committed = self.offset
             self.positions.is_closed = True
             self.positions = None
         for queue in list(self.lanes.values()):
             queue.leave()
-        for each in (self.lanes, self.absent.places, self._held, self._writers):
-            each.clear()
-        self.backlog.close()
-        self.backlog = self._new_backlog()
-        self._held_since = inf

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from evframe_fleet.table import Stamp, key_of
 if TYPE_CHECKING:
     from evframe_fleet.log import Log
 
-Records = dict[str, int | None]
+Records = list[tuple[str, bytes]]
 
 
 class Positions:
@@ -59,50 +59,44 @@ class Positions:
         head, self._head = self._head, end
         slow = {key: low for key, low in lows.items() if everything or low < head}
         front = min([end, *(low for key, low in lows.items() if key not in slow)])
-        front = max(front, self.front)
         self.is_under_way = True
+        self._proceed(self._round(slow, max(front, self.front)), over)
 
-        def over_all(is_written: bool) -> None:  # noqa: FBT001 a callback
+    def _round(self, slow: Mapping[str, int], front: int) -> Generator[Records, bool | None, bool]:
+        """Yield the records of one step after the other, and get whether they are acknowledged; return it of all."""
+        changed = {key: low for key, low in slow.items() if self.written.get(key) != low or key in self._unsure}
+        self._unsure.update(changed)
+        self.written = {**changed, **self.written}
+        if not (yield [(self.key_of(key), self._value(low)) for key, low in changed.items()]):
+            return False
+        self._unsure.difference_update(changed)
+        self.written |= changed
+        if front != self.front:
+            if not (yield [(key_of("front", self._partition), self._value(front))]):
+                return False
+            self.front = front
+        risen = [key for key, place in self.written.items() if key not in slow and place <= front]
+        self._unsure.update(risen)
+        if not (yield [(self.key_of(key), self._value(None)) for key in risen]):
+            return False
+        self._unsure.difference_update(risen)
+        for key in risen:
+            del self.written[key]
+        return True
+
+    def _proceed(
+        self,
+        steps: Generator[Records, bool | None, bool],
+        over: Callable[[bool], None],
+        is_written: bool | None = None,  # noqa: FBT001 a callback
+    ) -> None:
+        try:
+            records = steps.send(is_written)
+        except StopIteration as end:
             self.is_under_way = False
-            over(is_written)
-
-        def clear(is_written: bool) -> None:  # noqa: FBT001 as above
-            if is_written:
-                self.front = front
-                risen = (key for key, place in self.written.items() if key not in slow and place <= front)
-                cleared: Records = dict.fromkeys(risen)
-                self._put(cleared, partial(self._settled, cleared, over_all))
-            else:
-                over_all(False)
-
-        def rise(is_written: bool) -> None:  # noqa: FBT001 as above
-            if is_written and front != self.front:
-                self._put_all([(key_of("front", self._partition), self._value(front))], clear)
-            elif is_written:
-                clear(True)
-            else:
-                over_all(False)
-
-        changed: Records = {
-            key: low for key, low in slow.items() if self.written.get(key) != low or key in self._unsure
-        }
-        self._put(changed, partial(self._settled, changed, rise))
-
-    def _settled(self, records: Records, then: Callable[[bool], None], is_written: bool) -> None:  # noqa: FBT001 as above
-        for key, place in records.items():
-            if not is_written:
-                self._unsure.add(key)
-                self.written.setdefault(key, self.front if place is None else place)
-                continue
-            self._unsure.discard(key)
-            if place is None:
-                self.written.pop(key, None)
-            else:
-                self.written[key] = place
-        then(is_written)
-
-    def _put(self, records: Records, then: Callable[[bool], None]) -> None:
-        self._put_all([(self.key_of(key), self._value(place)) for key, place in records.items()], then)
+            over(end.value)
+        else:
+            self._put_all(records, partial(self._proceed, steps, over))
 
     def key_of(self, socket: str) -> str:
         """Return the key of the record with the separate position of a subscriber."""
@@ -111,7 +105,7 @@ class Positions:
     def _value(self, place: int | None) -> bytes:
         return dumps({"o": self._stamp, "at": place})
 
-    def _put_all(self, records: list[tuple[str, bytes]], then: Callable[[bool], None]) -> None:
+    def _put_all(self, records: Records, then: Callable[[bool], None]) -> None:
         """Write *records*, then call *then* with whether all are acknowledged."""
         left, failed = len(records), False
 
