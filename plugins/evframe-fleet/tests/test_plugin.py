@@ -3,6 +3,8 @@
 import asyncio
 import json
 import time
+import urllib.error
+import urllib.request
 import uuid
 from contextlib import asynccontextmanager
 from zlib import crc32
@@ -10,8 +12,11 @@ from zlib import crc32
 import attrs
 import pytest
 from aiokafka import AIOKafkaProducer
+from brokers.proxy import FaultProxy
 from evframe_datagram import DatagramTransport
 from evframe_fleet import FleetPlugin, Options
+from evframe_metrics import Metrics
+from evframe_metrics import Options as Site
 from evframe_mi import Management
 from evframe_mi.testing import ANY_SCHEME, management
 
@@ -34,8 +39,11 @@ class Gateways:
         self.transports = []
 
     @asynccontextmanager
-    async def one(self, *subscriptions, early=(), connect=None, **changed):
-        """Run a gateway; *early* are sockets that are subscribed before it runs, *connect* gets the batches of `a`."""
+    async def one(self, *subscriptions, early=(), connect=None, others=None, **changed):
+        """Run a gateway; *connect* gets the batches of `a`.
+
+        Sockets in *early* are subscribed before it runs; *others* are more plugins.
+        """
         memory = MemoryTransport()
         memory.when("a", connect)
         self.transports.append(memory)
@@ -43,6 +51,7 @@ class Gateways:
         plugins = {
             "memory": memory,
             "mi": Management(ANY_SCHEME),
+            **(others or {}),
             "fleet": FleetPlugin(attrs.evolve(self.options, **changed)),
         }
         events = evframe.EventInterface(config, plugins=plugins)
@@ -387,6 +396,35 @@ async def test_without_a_cluster_a_gateway_starts_and_loses_nothing_silently(cap
         await asyncio.wait((error,))
         subscriber = one.subscriptions[0].subscriber
     assert (subscriber.raised, subscriber.failed, subscriber.reasons) == (1, 1, {"shutdown": 1})
+
+
+async def test_a_gateway_is_ready_when_it_is_a_member(kafka):
+    """A load balancer sends a gateway nothing before, such as while its brokers are away."""
+    metrics = Metrics(Site(bind="127.0.0.1:0"))
+    async with FaultProxy(kafka.behind_proxy, kafka.proxy_port) as proxy:
+        proxy.refuse()
+        gateways = Gateways(proxy.port, start_timeout_ms=0, retry_timeout_ms=100)
+        async with gateways.one(others={"metrics": metrics}) as one:
+            brokers = one.status.group("fleet").find("brokers")
+            await until(lambda: brokers.details == "refused")
+            assert await readiness(metrics) == (503, b"fleet/brokers is not ready: refused\n")
+            await proxy.open()
+            await until(lambda: brokers.ready)
+            assert await readiness(metrics) == (200, b"ready\n")
+
+
+async def readiness(metrics):
+    """Return the answer of a gateway to a load balancer."""
+
+    def get():
+        try:
+            with urllib.request.urlopen("http://{}:{}/readyz".format(*metrics.address)) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+
+    return await asyncio.to_thread(get)
 
 
 def test_options_that_do_not_fit_are_refused():

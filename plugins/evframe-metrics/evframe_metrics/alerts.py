@@ -37,8 +37,8 @@ ALERTS: Final = (
         "evframe_ready == 0",
         1,
         "critical",
-        "deliveries of {{ $labels.instance }} to a required subscriber fail",
-        "Read /readyz, which names the subscriber and the reason.",
+        "{{ $labels.instance }} is not ready: a required subscriber fails, or a fleet has no brokers",
+        "Read /readyz, which names what fails and the reason.",
     ),
     Alert(
         "EvframeBehind",

@@ -9,6 +9,13 @@ from evframe_wire.endpoints import parse_endpoint
 from evframe.plugin import at_least, file_digests
 
 
+def _identifiers(_: Options, attribute: attrs.Attribute[list[str]], value: list[str]) -> None:
+    for each in value:
+        group, _slash, identifier = each.partition("/")
+        if not (group and identifier):
+            raise ValueError(f"{attribute.name}: expected group/identifier, got {each!r}")
+
+
 @attrs.frozen
 class Options:
     """Where metrics are served, and how detailed they are."""
@@ -25,7 +32,10 @@ class Options:
     delays: bool = True
     """Whether the delays of deliveries are measured, which takes some time of each batch."""
     required_failing_s: float = attrs.field(default=30.0, validator=at_least(0))
-    """For how long deliveries to a required subscriber may fail before ``/readyz`` answers 503."""
+    """For how long deliveries to a required subscriber may fail, or a required status may be negative, before
+    ``/readyz`` answers 503."""
+    required_status: list[str] = attrs.field(factory=lambda: ["fleet/brokers"], validator=_identifiers)
+    """Identifiers of status, ``group/identifier``, that have to be positive where they exist."""
     token_file: str | None = attrs.field(default=None, validator=fields.secret_file)
     """A file that others cannot read, with the token that requests for ``/metrics`` have to bring as
     ``Authorization: Bearer``."""

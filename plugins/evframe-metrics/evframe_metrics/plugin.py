@@ -24,7 +24,7 @@ from evframe_metrics.sums import Sums
 
 if TYPE_CHECKING:
     from evframe import Event, Socket
-    from evframe.plugin import Changes, Subscriber
+    from evframe.plugin import Changes, StatusChange, Subscriber
 
 log = logging.getLogger("evframe.metrics")
 
@@ -70,6 +70,7 @@ class Metrics:
         self._released = context.roster.ended.raised
         self._site = self._site_at(self._options, None)
         self._observe(self._options)
+        self._require()
 
     @hookimpl
     def stop(self) -> Awaitable[object]:
@@ -91,6 +92,10 @@ class Metrics:
         if options is not None and options.delays and self._context is not None:
             self._end_observing = self._context.observe(self._delays.observe)
 
+    def _require(self) -> None:
+        if self._context is not None:
+            self._readiness.require(self._context, self._options.required_status)
+
     def _close(self, site: Site) -> None:
         ending = site.close()
         self._closing.add(ending)
@@ -109,12 +114,14 @@ class Metrics:
         move_back = self._move(options)
         self._options, self._guard = options, guard
         self._observe(options)
+        self._require()
         if (options.detail, options.max_series) != (before[0].detail, before[0].max_series):
             self._detail = _detail_of(options)
 
         def take_back() -> None:
             self._options, self._guard, self._detail = before
             self._observe(before[0])
+            self._require()
             move_back()
 
         return take_back
@@ -140,6 +147,11 @@ class Metrics:
     def delivery_changed(self, socket: Socket, reason: str | None, event: Event | None) -> None:  # noqa: ARG002 the event is not used
         """Record since when deliveries fail."""
         self._readiness.change(socket, reason)
+
+    @hookimpl
+    def status_changed(self, change: StatusChange) -> None:
+        """Record since when a required status is negative."""
+        self._readiness.status_changed(change)
 
     @hookimpl
     def subscriber_released(self, subscriber: Subscriber) -> None:

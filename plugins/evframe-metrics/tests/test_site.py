@@ -74,6 +74,40 @@ async def test_the_process_is_ready_unless_a_required_subscriber_fails_for_long(
         assert (await get(metrics, "/readyz"))[0] == 200
 
 
+async def test_the_process_is_not_ready_while_a_required_status_is_negative():
+    """A status that is negative counts after the time of the option, one that has never been positive at once."""
+    clock = FakeClock()
+    options = Options(bind="127.0.0.1:0", required_failing_s=20, required_status=["Part/Link", "none/none"])
+    metrics = Metrics(options, clock=clock)
+    events = evframe.EventInterface(plugins={"metrics": metrics})
+    group = events.status.group("part")
+    group.add("link", status=-1, details="connecting")
+    group.add("other", status=-1)
+    async with events:
+        assert await get(metrics, "/readyz") == (503, "part/link is not ready: connecting\n")
+        group.set_status(1, "connected", "link")
+        assert await get(metrics, "/readyz") == (200, "ready\n")
+        group.set_status(-1, "refused", "link")
+        clock.advance(20)
+        assert await get(metrics, "/readyz") == (200, "ready\n")
+        group.set_status(-2, None, "link")
+        clock.advance(5)
+        assert await get(metrics, "/readyz") == (503, "part/link is not ready: -2\n")
+        group.remove("link")
+        assert await get(metrics, "/readyz") == (200, "ready\n")
+
+
+async def test_a_reload_changes_which_status_is_required(site):
+    """Another list counts from the reload on."""
+    async with site.interface('bind = "127.0.0.1:0"\nrequired_status = []') as events:
+        metrics = events.plugin("metrics")
+        events.status.group("part").add("link", status=-1, details="refused")
+        assert (await get(metrics, "/readyz"))[0] == 200
+        site.write('bind = "127.0.0.1:0"\nrequired_status = ["part/link"]')
+        events.reload()
+        assert await get(metrics, "/readyz") == (503, "part/link is not ready: refused\n")
+
+
 async def test_other_requests_get_an_answer():
     """Other paths are 404, other methods 405, and what is no HTTP a 400 and a line of the log."""
     metrics = Metrics(Options(bind="127.0.0.1:0"))
@@ -122,6 +156,7 @@ async def test_a_token_is_asked_for(tmp_path):
         ({"bind": "9464"}, "bind: "),
         ({"max_series": -1}, "max_series: "),
         ({"required_failing_s": -1}, "required_failing_s: "),
+        ({"required_status": ["fleet"]}, "required_status: expected group/identifier, got 'fleet'"),
         ({"token_file": "/does/not/exist"}, "token_file: "),
     ],
 )
