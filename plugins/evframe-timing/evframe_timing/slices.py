@@ -18,14 +18,14 @@ class Slices:
     """Lets the loop serve others when a slice is over.
 
     Args:
-        slice_s: how many seconds a slice has.
+        slice_s: how many seconds a slice has; `SLICE_S` without it.
         clock: the monotonic clock, in seconds.
     """
 
-    def __init__(self, slice_s: float = SLICE_S, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._slice_s = slice_s
+    def __init__(self, slice_s: float | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._slice_s = SLICE_S if slice_s is None else slice_s
         self._clock = clock
-        self._until = clock() + slice_s
+        self._until = clock() + self._slice_s
 
     async def pause(self) -> None:
         """Let the loop have a turn if this slice is over; call it every tenth of a millisecond or so."""
