@@ -35,7 +35,8 @@ class CatchUp:
         self._places = places
         self._requests: asyncio.Queue[tuple[int, int, int, Done]] = asyncio.Queue()
         self._consumer = AIOKafkaConsumer(
-            **{**made, "request_timeout_ms": options.connect_timeout_ms},
+            **made,
+            request_timeout_ms=options.connect_timeout_ms,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -47,10 +47,10 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._machine = machine
         self._assignor = Assignor(options.leases_topic)
         self._consumer = AIOKafkaConsumer(
-            **{**made, "request_timeout_ms": options.session_timeout_ms + options.connect_timeout_ms},
             # The group divides partitions in the order of these: a gateway that comes back gets what it had, and so do
             # the others, whose connections to those subscribers are still open.
-            client_id=f"{made.get('client_id', 'evframe')}-{options.name}",
+            **{**made, "client_id": f"{made.get('client_id', 'evframe')}-{options.name}"},
+            request_timeout_ms=options.session_timeout_ms + options.connect_timeout_ms,
             group_id=options.group_id,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

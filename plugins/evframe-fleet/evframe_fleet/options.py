@@ -15,9 +15,13 @@ from evframe.plugin import at_least, is_readable, secret, within
 _OWN: Final = {
     "session.timeout.ms": "session_timeout_ms",
     "heartbeat.interval.ms": "heartbeat_interval_ms",
+    "socket.timeout.ms": "connect_timeout_ms",
     "partition.assignment.strategy": "",
     "group.instance.id": "",
     "isolation.level": "",
+    "fetch.wait.max.ms": "",
+    "fetch.message.max.bytes": "",
+    "max.partition.fetch.bytes": "",
 }
 """Properties that belong to the fleet, and the options in their places."""
 

@@ -48,7 +48,8 @@ class Tail:
         self._place = TopicPartition(options.leases_topic, 0)
         self._frames = [TopicPartition(options.events_topic, number) for number in range(options.partitions)]
         self._consumer = AIOKafkaConsumer(
-            **{**made, "request_timeout_ms": options.connect_timeout_ms},
+            **made,
+            request_timeout_ms=options.connect_timeout_ms,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -169,6 +169,16 @@ async def test_partitions_are_divided_by_the_names_of_the_gateways(kafka, resolv
             assert owned == {"a": {0, 2}, "b": {1, 3}}
 
 
+async def test_properties_are_those_of_all_clients(kafka, resolver):
+    """What a property says holds beside what the fleet sets; a client's name is the beginning of a member's."""
+    properties = {"client.id": "x", "fetch.min.bytes": 1, "retry.backoff.ms": 50, "connections.max.idle.ms": 60_000}
+    async with running(options_of(kafka.port, name="a", properties=properties), resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        assert await put(one.broker.put_frame, 0, b"x") == 0
+        assert list((await put(one.broker.read_again, 0, 0, 1)).frames) == [(0, b"x")]
+        assert one.broker.connection.membership._consumer._client._client_id == "x-a"
+
+
 async def test_a_paused_partition_continues_with_the_next_frame(kafka, resolver):
     """After `pause` no frame is passed, and after `resume` the next one is: none is lost, and none comes twice."""
     async with running(options_of(kafka.port), resolver) as one:

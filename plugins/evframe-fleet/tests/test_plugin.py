@@ -435,7 +435,10 @@ def test_options_that_do_not_fit_are_refused():
         ({"heartbeat_interval_ms": 1501}, "heartbeat_interval_ms: expected 1 to a quarter of session_timeout_ms, 1500"),
         ({"margin_ms": 100}, "margin_ms: expected 500, twice heartbeat_interval_ms, to 3000"),
         ({"properties": {"session.timeout.ms": 1}}, "expected the option session_timeout_ms"),
+        ({"properties": {"socket.timeout.ms": 1}}, "expected the option connect_timeout_ms"),
         ({"properties": {"group.instance.id": "x"}}, "the fleet sets it"),
+        ({"properties": {"fetch.wait.max.ms": 1}}, "the fleet sets it"),
+        ({"properties": {"max.partition.fetch.bytes": 1}}, "the fleet sets it"),
         ({"properties": {"no.such": "x"}}, "expected a property that is known"),
     ):
         with pytest.raises(ValueError, match=problem):
