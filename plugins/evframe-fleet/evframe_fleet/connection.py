@@ -13,10 +13,9 @@ from evframe_kafka_clients.access import Access
 from evframe_kafka_clients.places import Places
 
 from evframe import Unavailable
-from evframe_fleet.catching_up import CatchUp
 from evframe_fleet.membership import Membership
 from evframe_fleet.options import Options
-from evframe_fleet.tail import Tail
+from evframe_fleet.readers import CatchUp, Tail
 from evframe_fleet.topics import TopicError, Topics
 from evframe_fleet.writer import GIVE_UP_S, Writer
 
@@ -78,9 +77,7 @@ class Connection:
         parts = (self.writer.run(), self.tail.run(), self._watch(), self._take_part(get_ready, on_member))
         work = [*map(asyncio.ensure_future, parts)]
         try:
-            over, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
-            for each in over:
-                each.result()
+            await asyncio.gather(*work)  # none of them ends without an error
         finally:
             for each in work:
                 each.cancel()
@@ -88,7 +85,7 @@ class Connection:
 
     async def _take_part(self, get_ready: Callable[[], Awaitable[None]], on_member: Callable[[], object]) -> None:
         """Join the group, once all leases are read."""
-        await self.tail.wait_until_read(self._limit_s)
+        await self.tail.wait_until_read()
         self._check_group(is_new=True)
         await get_ready()
         await asyncio.gather(self.catch_up.run(), self.membership.run(on_member))

@@ -17,7 +17,7 @@ from evframe_timing import Slices
 
 from evframe_fleet.group import Assignor, members_of
 from evframe_fleet.options import Options
-from evframe_fleet.tail import SLICE_S
+from evframe_fleet.readers import SLICE_S
 from evframe_fleet.topics import TopicError
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         """When the brokers have last accepted a commit or an assignment."""
         self._owned: set[int] = set()  # as the machine knows
         self._open: set[int] = set()  # whose frames are passed
-        self._paused: set[int] = set()
         self._epoch = 0
         self._taking_over: asyncio.Task[None] | None = None
         self._commits: set[asyncio.Task[bool]] = set()
@@ -121,9 +120,9 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         epoch, slices = self._epoch, Slices(SLICE_S)
         for place, records in found.items():
             for record in records:
-                if epoch != self._epoch or place.partition not in self._open:
-                    break
-                if place.partition in self._paused:
+                if epoch != self._epoch:
+                    return
+                if place.partition not in self._open:
                     self._consumer.seek(place, record.offset)
                     break
                 self._machine.frame_read(place.partition, record.offset, record.value)
@@ -143,20 +142,19 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         if partition in self._owned:
             with suppress(KafkaError):  # the partition is another member's by now
                 self._consumer.seek(self._place(partition), offset)
-                self._open.add(partition)
                 self.resume(partition)
 
     def pause(self, partition: int) -> None:
         """Pass no frame of *partition*; see `Log.pause`."""
         with suppress(KafkaError):
             self._consumer.pause(self._place(partition))
-            self._paused.add(partition)
+            self._open.discard(partition)
 
     def resume(self, partition: int) -> None:
         """Pass frames of *partition* again; see `Log.resume`."""
         with suppress(KafkaError):
             self._consumer.resume(self._place(partition))
-            self._paused.discard(partition)
+            self._open.add(partition)
 
     def commit(self, offsets: Mapping[int, int], done: Callable[[bool], None]) -> None:
         """Commit offsets; see `Log.commit`."""
@@ -251,8 +249,8 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._epoch += 1
         for task in list(self._commits):
             task.cancel()
-        for partitions in (self._owned, self._open, self._paused):
-            partitions.clear()
+        self._owned.clear()
+        self._open.clear()
 
     async def stop(self) -> None:
         """Hand over all partitions, and leave the group."""

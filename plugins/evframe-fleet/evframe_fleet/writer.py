@@ -111,8 +111,7 @@ class Writer:
         """
         writing = asyncio.ensure_future(self._write_leases())
         try:
-            await asyncio.wait((writing, self._failed), return_when=asyncio.FIRST_COMPLETED)
-            await (writing if writing.done() else self._failed)
+            await asyncio.gather(writing, self._failed)  # neither of them ends without an error
         finally:
             self._is_open = False
             writing.cancel()
