@@ -744,7 +744,7 @@ class World:
         if self.is_calm and before:
             settled, _, owner = before[-1]
             # Who gives a partition up waits for what is under way, and says all that is settled.
-            repeats_s = CALM_S if owner.is_dead else -owner.member._settings.revoke_s
+            repeats_s = CALM_S if owner.is_dead else -owner.member.settings.revoke_s
             assert settled >= owner.left_at - repeats_s, f"{number} for {socket}, settled at {settled}, comes again"
         before.append((self.now, place, process))
 

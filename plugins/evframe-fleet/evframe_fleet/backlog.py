@@ -35,42 +35,32 @@ class Backlog:
         self._parts = parts
         self._decoded = decoded
         self._writers = writers
-        self._hungry: set[ShardQueue] = set()
+        self.hungry: set[ShardQueue] = set()
+        """Those that are behind, and get events as soon as they have room."""
+        self.repeated: set[int] = set()
+        """The offsets of frames that were written twice."""
         self._is_reading = self._is_closed = False
         self._numbers: dict[str, tuple[int, int]] = {}  # of the last frame of each writer, with its offset
-        self._repeated: set[int] = set()  # offsets of frames that were written twice
-
-    def add(self, queue: ShardQueue) -> None:
-        """Have a queue that is behind get events as soon as it has room, which it has now."""
-        self._hungry.add(queue)
-
-    def discard(self, queue: ShardQueue) -> None:
-        """Forget a queue."""
-        self._hungry.discard(queue)
 
     def close(self) -> None:
         """Read nothing any more."""
         self._is_closed = True
-        self._hungry.clear()
-
-    def skip(self, offset: int) -> None:
-        """Leave out the frame at *offset*, which was written twice."""
-        self._repeated.add(offset)
+        self.hungry.clear()
 
     def forget(self, offset: int) -> None:
         """Forget what is below *offset*, because it is settled."""
-        if self._repeated:
-            self._repeated = {each for each in self._repeated if each >= offset}
+        if self.repeated:
+            self.repeated = {each for each in self.repeated if each >= offset}
 
     def read(self) -> None:
         """Read some of what is missing, unless that is under way."""
-        if self._is_reading or self._is_closed or not self._hungry:
+        if self._is_reading or self._is_closed or not self.hungry:
             return
         start = self.live
-        for queue in list(self._hungry):
+        for queue in list(self.hungry):
             lane = queue.lane
             if lane is None or lane.behind is None or lane.behind >= self.live:
-                self._hungry.discard(queue)
+                self.hungry.discard(queue)
                 if lane is not None:
                     lane.behind = None
             else:
@@ -89,7 +79,7 @@ class Backlog:
     def _take(self, start: int, found: Reread) -> None:
         lanes = self._lanes(start, found.first_offset)
         for offset, value in found.frames:
-            frame = None if offset in self._repeated else self._decoded(value)
+            frame = None if offset in self.repeated else self._decoded(value)
             if frame is not None and not self._is_repetition(offset, frame):
                 self._pass(offset, frame, lanes)
         for queue in lanes.values():
@@ -100,7 +90,7 @@ class Backlog:
     def _lanes(self, start: int, first_offset: int) -> dict[str, ShardQueue]:
         """Return the queues that want what was read from *start* on: others may be further behind."""
         found: dict[str, ShardQueue] = {}
-        for queue in self._hungry:
+        for queue in self.hungry:
             lane: Lane | None = queue.lane
             if lane is not None and lane.behind is not None and lane.behind >= start << INDEX_BITS:
                 found[queue.key] = queue
@@ -123,14 +113,14 @@ class Backlog:
             if lane.behind is None:
                 lane.behind = wanted[-1][0] + 1
             else:
-                self._hungry.discard(queue)
+                self.hungry.discard(queue)
                 del queues[key]
 
     def _is_repetition(self, offset: int, frame: Frame) -> bool:
         """Return whether a frame follows one with the same number."""
         number, before = self._numbers.get(frame.writer, (0, 0))
         if frame.number == number and before < offset:
-            self._repeated.add(offset)
+            self.repeated.add(offset)
             return True
         self._numbers[frame.writer] = frame.number, offset
         self._writers[frame.writer] = max(frame.number, self._writers.get(frame.writer, 0))

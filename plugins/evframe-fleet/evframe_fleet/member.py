@@ -58,7 +58,9 @@ class Member:
         """What the leases topic says."""
         self.partitions: dict[int, Partition] = {}
         """Those that the group has assigned to this gateway."""
-        self._settings, self._log, self._gateway = settings, log, gateway
+        self.settings = settings
+        """Of this member."""
+        self._log = log
         self._parts = Parts(settings, log, gateway, self.table, clock, wall)
         self._puts = Puts(log, self._resume)
         self._way = Way(
@@ -96,7 +98,7 @@ class Member:
         outgoing = self._outgoing.get(shard)
         if outgoing is None:
             outgoing = self._outgoing[shard] = Outgoing(shard, self._way)
-        queue = ShardQueue(subscriber, room, wake, outgoing, self._settings.is_local)
+        queue = ShardQueue(subscriber, room, wake, outgoing, self.settings.is_local)
         self._parts.queues[queue.key] = queue
         partition = self.partitions.get(shard)
         if partition is not None and partition.positions is not None:
@@ -116,15 +118,14 @@ class Member:
         return socket_key_of(canonical) in self._parts.queues
 
     def _shard_of(self, canonical: str) -> int:
-        return shard_of(canonical, self._settings.partitions)
+        return shard_of(canonical, self.settings.partitions)
 
     def _known(self, stamp: int) -> int | None:
         return max(self._puts.offset, self.table.offset) if self._puts.is_known(stamp) else None
 
     def _resume(self) -> None:
         for outgoing in self._outgoing.values():
-            if not outgoing.is_empty:
-                outgoing.resume()
+            outgoing.resume()
 
     # The leases topic
 
@@ -133,7 +134,7 @@ class Member:
         before = self.table.leases.get(key)
         record = self.table.read(offset, key, value)
         if record.problem is not None:
-            self._gateway.damaged(offset, record.problem)
+            self._parts.gateway.damaged(offset, record.problem)
         self._puts.read(offset, key, value)
         if record.is_valid:
             self._void.pop(key, None)
@@ -162,7 +163,7 @@ class Member:
         Who unsubscribes may subscribe again at once, and a tombstone would come behind that.
         """
         self._over.pop(key, None)
-        value, name = record.value or {}, self._settings.name
+        value, name = record.value or {}, self.settings.name
         is_over = value.get("by") == name or (value.get("at", 0) is None and value["o"][1] == name)
         if is_over and record.is_valid:
             self._over[key] = self._parts.clock() + _CLEAN_S
@@ -244,7 +245,7 @@ class Member:
     def tick(self) -> None:
         """Do what is due: call this ten times a second."""
         now = self._parts.clock()
-        if now >= self._commit_at + self._settings.session_s / 4 or any(
+        if now >= self._commit_at + self.settings.session_s / 4 or any(
             each.claimed is None for each in self.partitions.values()
         ):
             self._commit()
@@ -263,7 +264,7 @@ class Member:
             self.table.forget()
         if self._on_left is not None and not self._puts and all(each.is_empty for each in self._outgoing.values()):
             done, self._on_left = self._on_left, None
-            self._log.put_lease(key_of("member", self._settings.name), None, lambda _: done())
+            self._log.put_lease(key_of("member", self.settings.name), None, lambda _: done())
 
     def _owns(self, socket: str) -> bool:
         return self._positions_of(self._shard_of(canonical_of(socket))) is not None
@@ -286,7 +287,7 @@ class Member:
                 continue
             self._void[key] = (now + _HEAL_S, now + 1.0)
             if kind == "lease":
-                self._log.put_lease(key, self.table.state_of(key, self._settings.name), lambda _: None)
+                self._log.put_lease(key, self.table.state_of(key, self.settings.name), lambda _: None)
             elif positions is not None:
                 positions.write_again(kind, *names[1:])
 

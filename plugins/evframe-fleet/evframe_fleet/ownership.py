@@ -158,7 +158,7 @@ class Partition:
 
     def _deliver(self, offset: int, frame: Frame) -> None:
         if frame.number <= self._writers.get(frame.writer, 0):
-            self.backlog.skip(offset)
+            self.backlog.repeated.add(offset)
         else:
             self._writers[frame.writer] = frame.number
             unknown = 0
@@ -189,18 +189,18 @@ class Partition:
         self.lanes[queue.key] = queue
         if place < self.backlog.live:
             lane.behind = place
-            self.backlog.add(queue)
+            self.backlog.hungry.add(queue)
 
     def forget(self, queue: ShardQueue) -> None:
         """Forget a subscriber that is released."""
         self.absent.places.pop(queue.key, None)
         if self.lanes.pop(queue.key, None) is not None:
-            self.backlog.discard(queue)
+            self.backlog.hungry.discard(queue)
             queue.lane = None
 
     def has_room(self, queue: ShardQueue) -> None:
         """Have the events read again that a subscriber had no room for."""
-        self.backlog.add(queue)
+        self.backlog.hungry.add(queue)
         self.backlog.read()
 
     # What is due

@@ -73,8 +73,6 @@ class FleetPlugin:
             return
         hide()
         share_marks()  # a subscriber has the same name in all gateways
-        name = f"{options.name}-{secrets.token_hex(4)}"  # a process that is started again is another member
-        room = Room(options.memory_bytes)
         sharing = Sharing(options, context)
         broker = Broker(
             options,
@@ -84,14 +82,14 @@ class FleetPlugin:
             soon=self._call_soon,
         )
         settings = Settings(
-            name=name,
+            name=f"{options.name}-{secrets.token_hex(4)}",  # a process that is started again is another member
             partitions=options.partitions,
             session_s=options.session_timeout_ms / 1000,
             margin_s=options.margin_ms / 1000,
             grace_s=options.lease_grace_ms / 1000,
             revoke_s=options.hand_over_ms / 1000,
             max_bytes=options.frame_bytes,
-            room=room,
+            room=Room(options.memory_bytes),
             on_room=lambda: context.roster.scheduler.room.announce(),  # noqa: PLW0108 there is no roster yet
             is_local=sharing.is_local if options.local else None,
             about={
@@ -103,8 +101,8 @@ class FleetPlugin:
             },
         )
         machine = Member(settings, broker, sharing, soon=self._call_soon)
-        status = Status(name, options=options, context=context, room=room, machine=machine, broker=broker)
-        sharing.machine, sharing.status = machine, status
+        sharing.machine = machine
+        status = Status(options, context, sharing, machine, broker)
         self._fleet = _Fleet(sharing, broker, machine, status)
 
     def _call_soon(self, call: Callable[[], None]) -> None:
@@ -208,8 +206,7 @@ class FleetPlugin:
             log.error("events are lost, because the fleet has not acknowledged them", extra={"lost": lost})
         for each in self._work:
             each.cancel()
-        if self._work:
-            await asyncio.wait(self._work)
+        await asyncio.gather(*self._work, return_exceptions=True)
 
     # For people
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from evframe.plugin import Channel, Subscription
     from evframe_fleet.member import Member
     from evframe_fleet.options import Options
-    from evframe_fleet.status import Status
 
 log = logging.getLogger("evframe.fleet")
 _MORE_S: Final = 1.0
@@ -37,8 +37,6 @@ class Sharing:
 
     machine: Member
     """The machine; set before the first lease."""
-    status: Status
-    """The counters; set as the machine."""
 
     def __init__(self, options: Options, context: PluginContext) -> None:
         self._context = context
@@ -52,6 +50,12 @@ class Sharing:
         self._limiter = LogLimiter()
         self.is_started = False
         """Whether there is a loop."""
+        self.losses: Counter[str] = Counter()
+        """How many events and frames were not delivered, by reason."""
+        self.refused = 0
+        """How many leases of other gateways this one could not make."""
+        self.damages = 0
+        """How many records of the leases topic are none of this fleet."""
 
     def is_local(self, definition: EventDefinition) -> bool:
         """Return whether events of *definition* do not leave the process."""
@@ -117,11 +121,9 @@ class Sharing:
                 return
             restore(self._context, lease, time.time())
         except (EvframeError, ValueError) as error:
-            self.status.refused += 1
-            repeated = self._limiter.due(lease.key)
-            if repeated is not None:
-                extra = {"event": lease.event, "socket": self._applied[1], "problem": str(error), "repeated": repeated}
-                log.error("a subscription of another gateway cannot be had here", extra=extra)  # noqa: TRY400 the problem says it
+            self.refused += 1
+            extra = {"event": lease.event, "socket": self._applied[1], "problem": str(error)}
+            self._limiter.log(lease.key, log.error, "a subscription of another gateway cannot be had here", **extra)
         finally:
             self._applied = None
 
@@ -154,19 +156,16 @@ class Sharing:
 
     def damaged(self, offset: int, problem: str) -> None:
         """See `evframe_fleet.log.Gateway.damaged`."""
-        self.status.damaged += 1
-        repeated = self._limiter.due("damaged record")
-        if repeated is not None:
-            extra = {"offset": offset, "problem": problem, "repeated": repeated}
-            log.error("the leases topic has a record that is none of this fleet", extra=extra)
+        self.damages += 1
+        message = "the leases topic has a record that is none of this fleet"
+        self._limiter.log("damaged record", log.error, message, offset=offset, problem=problem)
 
     def lost(self, partition: int, count: int, reason: str) -> None:
         """See `evframe_fleet.log.Gateway.lost`."""
-        self.status.lost[reason] += count
-        repeated = None if reason == "unsubscribed" else self._limiter.due(reason)
-        if repeated is not None:
-            extra = {"partition": partition, "count": count, "reason": reason, "repeated": repeated}
-            log.error("events of the fleet are lost", extra=extra)
+        self.losses[reason] += count
+        if reason != "unsubscribed":
+            extra = {"partition": partition, "count": count, "reason": reason}
+            self._limiter.log(reason, log.error, "events of the fleet are lost", **extra)
 
 
 def is_lasting(target: Socket) -> bool:

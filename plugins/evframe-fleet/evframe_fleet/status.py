@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from evframe_shards.hashing import shard_of
 from evframe_shards.lane import INDEX_BITS
-from evframe_shards.outgoing import Room
 from evframe_wire.keys import canonical_of, key_of
 
 from evframe.plugin import LogLimiter, PluginContext, StatisticGroup
@@ -18,6 +16,7 @@ from evframe_fleet.options import Options
 if TYPE_CHECKING:
     from evframe_fleet.broker import Broker
     from evframe_fleet.member import Member
+    from evframe_fleet.sharing import Sharing
 
 log = logging.getLogger("evframe.fleet")
 GROUP: Final = "fleet"
@@ -30,20 +29,18 @@ class Status:
     """The health and the figures of a member.
 
     Args:
-        name: of the member.
         options: of the fleet.
         context: of the plugin.
-        room: what waits to be acknowledged.
+        sharing: what it has observed.
         machine: the member.
         broker: its connection.
     """
 
-    def __init__(  # noqa: PLR0913 it looks at all parts
-        self, name: str, *, options: Options, context: PluginContext, room: Room, machine: Member, broker: Broker
+    def __init__(
+        self, options: Options, context: PluginContext, sharing: Sharing, machine: Member, broker: Broker
     ) -> None:
-        self._name = name
         self._options = options
-        self._room = room
+        self._sharing = sharing
         self._machine = machine
         self._broker = broker
         self._group = context.status.group(GROUP)
@@ -51,12 +48,6 @@ class Status:
         self._group.add(PARTITIONS, status=-1, details="none of them is known yet")
         self._limiter = LogLimiter()
         self._problem: str | None = "connecting"
-        self.lost: Counter[str] = Counter()
-        """How many events and frames were not delivered, by reason."""
-        self.refused = 0
-        """How many leases of other gateways this one could not make."""
-        self.damaged = 0
-        """How many records of the leases topic are none of this fleet."""
 
     def report(self, problem: str | None) -> None:
         """Show why the cluster cannot be used; None when it can."""
@@ -65,13 +56,14 @@ class Status:
         self._problem = problem
         if problem is None:
             self._group.set_status(1, "connected", BROKERS)
-            log.info("the fleet is connected", extra={"brokers": self._options.brokers, "member": self._name})
+            log.info(
+                "the fleet is connected",
+                extra={"brokers": self._options.brokers, "member": self._machine.settings.name},
+            )
             return
         self._group.set_status(-1, problem, BROKERS)
-        repeated = self._limiter.due(problem)
-        if repeated is not None:
-            extra = {"brokers": self._options.brokers, "problem": problem, "repeated": repeated}
-            log.warning("the fleet is not connected", extra=extra)
+        extra = {"brokers": self._options.brokers, "problem": problem}
+        self._limiter.log(problem, log.warning, "the fleet is not connected", **extra)
 
     def look(self) -> None:
         """Show whether each partition can be had, and whether another gateway has this name; call this every second."""
@@ -79,10 +71,9 @@ class Status:
         problem = "; ".join(f"{what} {_ranges(numbers)}" for what, numbers in parts.items() if numbers)
         self._group.set_status(-1 if problem else 1, problem or "all of them have owners", PARTITIONS)
         namesakes = self._machine.presence.namesakes
-        repeated = self._limiter.due("name") if namesakes else None
-        if repeated is not None:
-            extra = {"gateway": self._options.name, "members": namesakes, "repeated": repeated}
-            log.warning("other gateways have the same name; give each one its own", extra=extra)
+        if namesakes:
+            message = "other gateways have the same name; give each one its own"
+            self._limiter.log("name", log.warning, message, gateway=self._options.name, members=namesakes)
 
     @property
     def without_owner(self) -> list[int]:
@@ -103,7 +94,9 @@ class Status:
     def statistics(self) -> list[StatisticGroup]:
         """Return the counters and the gauges."""
         table = self._machine.table
-        counters = {f"lost_{reason}": self.lost[reason] for reason in ("unsubscribed", "damaged", "retention")}
+        sharing = self._sharing
+        counters = {f"lost_{reason}": sharing.losses[reason] for reason in ("unsubscribed", "damaged", "retention")}
+        counters |= {"refused_leases": sharing.refused, "damaged_records": sharing.damages}
         gauges = {
             "members": sum(map(self._machine.presence.is_alive, table.members)),
             "leases": len(table.leases),
@@ -112,11 +105,9 @@ class Status:
             "partitions_without_leader": len(self.without_leader),
             "subscribers_behind": sum(map(len, table.behind)),
             "lag_frames": sum(self._lags().values()),
-            "unacknowledged_bytes": self._room.taken,
+            "unacknowledged_bytes": self._machine.settings.room.taken,
         }
-        return [
-            StatisticGroup(GROUP, {**counters, "refused_leases": self.refused, "damaged_records": self.damaged}, gauges)
-        ]
+        return [StatisticGroup(GROUP, counters, gauges)]
 
     def _lags(self) -> dict[int, int]:
         """Return how many frames of each partition of this gateway are not settled, as far as the library knows."""
@@ -148,7 +139,7 @@ class Status:
             for name, each in sorted(table.members.items())
         ]
         return {
-            "Name": self._name,
+            "Name": self._machine.settings.name,
             "State": self._problem or "connected",
             "Leases": len(table.leases),
             "Members": members,
@@ -156,9 +147,9 @@ class Status:
             "Behind": list(self._behind(ends)),
             "WithoutOwner": self.without_owner,
             "WithoutLeader": self.without_leader,
-            "Lost": dict(self.lost),
-            "RefusedLeases": self.refused,
-            "DamagedRecords": self.damaged,
+            "Lost": dict(self._sharing.losses),
+            "RefusedLeases": self._sharing.refused,
+            "DamagedRecords": self._sharing.damages,
         }
 
     def _partitions(self, ends: dict[int, int]) -> Iterator[dict[str, Any]]:

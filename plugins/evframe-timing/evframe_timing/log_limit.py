@@ -15,9 +15,7 @@ class LogLimiter:
 
     ::
 
-        repeated = limiter.due(socket)
-        if repeated is not None:
-            log.warning("a request was refused", extra={"socket": socket, "repeated": repeated})
+        limiter.log(socket, log.warning, "a request was refused", socket=socket)
 
     Args:
         period_s: seconds between two lines of one key.
@@ -54,6 +52,19 @@ class LogLimiter:
             del self._logged[key]  # inserted again below, so that the keys stay ordered by their last lines
             self._logged[key] = now, 0
             return repeated
+
+    def log(self, key: Hashable, write: Callable[..., object], message: str, /, **extra: object) -> None:
+        """Write a line of *key*, or hold it back.
+
+        Args:
+            key: of the line.
+            write: a method of a logger, such as `warning`.
+            message: what the line says.
+            extra: what it has besides; `repeated` is added, with the number that `due` returns.
+        """
+        repeated = self.due(key)
+        if repeated is not None:
+            write(message, extra={**extra, "repeated": repeated}, stacklevel=2)
 
     def __len__(self) -> int:
         return len(self._logged)

@@ -1,5 +1,6 @@
 """`evframe_timing`: one line for each key in a period."""
 
+import logging
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -20,6 +21,18 @@ def test_one_line_in_a_period_and_the_count_of_the_others():
     assert limiter.due("a") == 3
     clock.advance(10)
     assert limiter.due("a") == 0
+
+
+def test_a_line_that_is_written_says_how_many_were_held_back(caplog):
+    """It has what its caller says besides, and is one of the caller's module."""
+    clock = FakeClock()
+    limiter = LogLimiter(10.0, clock=clock)
+    for number in range(3):
+        limiter.log("a", logging.getLogger("test").warning, "refused", number=number)
+    clock.advance(10)
+    limiter.log("a", logging.getLogger("test").warning, "refused", number=3)
+    assert [(each.msg, each.number, each.repeated) for each in caplog.records] == [("refused", 0, 0), ("refused", 3, 2)]
+    assert {each.pathname for each in caplog.records} == {__file__}
 
 
 def test_a_key_that_is_forgotten_may_log_at_once():
