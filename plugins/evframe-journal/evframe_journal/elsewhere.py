@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Container
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ from evframe_wire.keys import key_of
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext
+    from evframe_journal.bounds import Kept
+
+log = logging.getLogger("evframe.journal")
 
 
 def size_of(path: str) -> int:
@@ -22,12 +26,18 @@ def size_of(path: str) -> int:
     return size
 
 
-def has_elsewhere(context: PluginContext, kept: Container[str]) -> bool:
-    """Return whether a subscriber whose policy says ``disk`` has a queue of another plugin.
+def report_waiting(context: PluginContext, kept: Mapping[str, Kept] | None, path: str) -> bool:
+    """Log an error when the file has events for subscribers that have other queues; return whether it has.
 
     Args:
         context: of the plugin.
-        kept: the keys of those with queues of the journal.
+        kept: what the file has, by the keys of those without a queue of the journal.
+        path: of the file.
     """
-    by_socket = context.roster.by_socket.items()
-    return any(each.policy.keep == "disk" and key_of(canonical) not in kept for canonical, each in by_socket)
+    keys = map(key_of, context.roster.by_socket)
+    events = sum(kept[key].count for key in keys if key in kept) if kept else 0
+    if events:
+        expected = 'a start with keep = "disk" in the policies, and without a fleet, until journal:on_disk is 0'
+        extra = {"path": path, "events": events, "expected": expected}
+        log.error("events on disk wait, because their subscribers have queues elsewhere", extra=extra)
+    return bool(events)

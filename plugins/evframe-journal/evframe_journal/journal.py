@@ -49,7 +49,8 @@ class Journal:
     written: int = attrs.field(default=0, init=False)
     """How many events were written."""
     _queues: dict[str, KeptQueue] = attrs.field(factory=dict, init=False)
-    _kept: dict[str, Kept] | None = attrs.field(default=None, init=False)  # None until the file was read
+    kept: dict[str, Kept] | None = attrs.field(default=None, init=False)
+    """What the file has for those without a queue of the journal; None until it was read."""
     _lows: dict[str, int] = attrs.field(factory=dict, init=False)  # of subscribers that were released
     _removals: Removals = attrs.field(init=False)
     _attempts: Attempts = attrs.field(init=False)
@@ -71,19 +72,19 @@ class Journal:
 
     def restore(self, kept: Mapping[str, Kept]) -> None:
         """Take what the file has, by subscriber."""
-        self._kept = dict(kept)
-        self._removals.restore(self._kept, self._lows)
+        self.kept = dict(kept)
+        self._removals.restore(self.kept, self._lows)
         self._restored = self.clock()
 
     @property
     def is_open(self) -> bool:
         """Whether the file was read."""
-        return self._kept is not None
+        return self.kept is not None
 
     @property
     def is_failing(self) -> bool:
         """Whether the last attempt to use the file has failed."""
-        return bool(self._attempts.failures) or self._kept is None
+        return bool(self._attempts.failures) or self.kept is None
 
     @property
     def is_full(self) -> bool:
@@ -94,7 +95,7 @@ class Journal:
     def on_disk(self) -> int:
         """How many events without an outcome are on disk, and those that are becoming dead letters."""
         waiting = sum(queue.waiting_on_disk for queue in self._queues.values())
-        return waiting + self._removals.ended.count + sum(each.count for each in (self._kept or {}).values())
+        return waiting + self._removals.ended.count + sum(each.count for each in (self.kept or {}).values())
 
     def open(self, key: str, limits: Limits, calls: Calls) -> KeptQueue:
         """Return the queue of a subscriber, with what the file has for it.
@@ -104,7 +105,7 @@ class Journal:
             limits: how much may wait.
             calls: the subscriber's.
         """
-        kept = (self._kept or {}).pop(key, Kept(0, 0, 0))
+        kept = (self.kept or {}).pop(key, Kept(0, 0, 0))
         queue = self._queues[key] = KeptQueue(key, self, limits, kept, calls)
         return queue  # the next tick begins to read
 
@@ -114,8 +115,8 @@ class Journal:
         if queue is None:
             return
         queue.leave()
-        if self._kept is not None:
-            self._kept[key] = Kept(queue.settled.low, queue.tail, 0, has_letters=queue.letters_noted)
+        if self.kept is not None:
+            self.kept[key] = Kept(queue.settled.low, queue.tail, 0, has_letters=queue.letters_noted)
             if queue.may_be_in_file:
                 self._lows[key] = queue.settled.low
 
@@ -132,7 +133,7 @@ class Journal:
             return True
         if (now := self.clock()) < self._attempts.due and not is_last:
             return False
-        if self._attempts.is_broken or self._kept is None:
+        if self._attempts.is_broken or self.kept is None:
             if not (self._reads or self._removals.under_way):  # what they bring is counted as in the file until then
                 self._mend()
             return True
@@ -236,7 +237,7 @@ class Journal:
         """Open the file, or make it again; events wait in memory meanwhile."""
         self._is_busy = True
         offset = self.wall() - self.clock()
-        known = {} if self._kept is None else self._queues.copy()
+        known = {} if self.kept is None else self._queues.copy()
         most = self.bounds.frame_events
         frames = [frame for each in known.values() for frame in each.framed(*each.in_memory(), offset, most)]
         ends = self._removals.ended.ends
@@ -250,7 +251,7 @@ class Journal:
                 self._failed(error or OSError())
                 return
             self._attempts.is_broken = False
-            if self._kept is None:
+            if self.kept is None:
                 self._adopt(mended.kept)
             lost = 0
             for key, queue in known.items():

@@ -7,6 +7,8 @@ import logging
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from math import inf
 from typing import ClassVar, Final
 
 from evframe_files.places import beside
@@ -30,7 +32,7 @@ from evframe_journal.bounds import Bounds, FileBounds
 from evframe_journal.commands import Access, dead_letter_commands
 from evframe_journal.dead import DeadLetters, error_text
 from evframe_journal.discard import Discarded
-from evframe_journal.elsewhere import has_elsewhere, size_of
+from evframe_journal.elsewhere import report_waiting, size_of
 from evframe_journal.file import JournalFile
 from evframe_journal.journal import Journal
 from evframe_journal.leaving import write_all
@@ -73,6 +75,7 @@ class JournalPlugin:
         self.orphaned = 0
         """How many events were dropped because their subscriber has not come back."""
         self._problem = ""
+        self._least_keep_s = 0.0
         self._kept: dict[str, Subscriber] = {}  # by the key of what the file has for it
         self._limiter = LogLimiter()
 
@@ -159,7 +162,7 @@ class JournalPlugin:
             self._open()
         if self._journal is not None and not self._journal.is_open:
             raise CommandError(503, "Journal not available", self._problem)
-        return self._file if self._journal is not None else None
+        return self._file
 
     def _find_path(self) -> bool:
         host = self._get_context().host
@@ -207,8 +210,8 @@ class JournalPlugin:
     @property
     def _bounds(self) -> Bounds:
         # A tick each half of the time finds what is older than the other half, so that nothing waits longer.
-        options = self._options
-        return Bounds(store_after_s=options.store_after_ms / 2000, orphan_keep_s=options.orphan_keep_s)
+        keep_s = max(self._options.orphan_keep_s, self._least_keep_s)
+        return Bounds(store_after_s=self._options.store_after_ms / 2000, orphan_keep_s=keep_s)
 
     @property
     def _file_bounds(self) -> FileBounds:
@@ -255,9 +258,11 @@ class JournalPlugin:
         """Begin to write and to read."""
         if context.host.is_gateway:
             sys.setswitchinterval(_SWITCH_S)
-        if has_elsewhere(context, self._kept) and self._reading() is not None and self.on_disk:
-            extra = {"path": self.path, "events": self.on_disk}
-            log.error("events on disk wait, because another plugin has the queues of their subscribers", extra=extra)
+        with suppress(CommandError):  # a file that cannot be read is in the log
+            self._reading()
+        if self._journal is not None and report_waiting(context, self._journal.kept, self.path):
+            self._least_keep_s = inf  # the subscribers of orphans have not ended
+            self._journal.bounds = self._bounds
         context.spawn(self._run())
 
     async def _run(self) -> None:

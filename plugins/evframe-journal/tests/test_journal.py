@@ -216,7 +216,10 @@ async def test_policies_change_with_a_reload(tmp_path):
 
 
 async def test_events_on_disk_of_subscribers_with_other_queues_wait(tmp_path, reader, install, monkeypatch, caplog):
-    """Where another plugin has the queue, such as in a fleet, what is on disk stays there, and an error says so."""
+    """Where another plugin has the queue, such as in a fleet, what is on disk stays there, and an error says so.
+
+    So it is where the policy does not say any more that events are kept, and after `orphan_keep_s`, too.
+    """
 
     class Queues:
         @evframe.hookimpl(tryfirst=True)
@@ -224,7 +227,7 @@ async def test_events_on_disk_of_subscribers_with_other_queues_wait(tmp_path, re
             return MemoryQueue(room)
 
     path = Path(configuration(tmp_path, f"unix:{tmp_path / 'peer'}"))
-    said = "events on disk wait, because another plugin has the queues of their subscribers"
+    said = "events on disk wait, because their subscribers have queues elsewhere"
     async with evframe.EventInterface.from_toml(path) as events:
         events.raise_event("E_KEPT", {"number": 1})
     assert said not in caplog.text
@@ -233,6 +236,19 @@ async def test_events_on_disk_of_subscribers_with_other_queues_wait(tmp_path, re
     async with evframe.EventInterface.from_toml(path) as events:
         assert said in caplog.text
         assert events.statistics[0].raised == 0
+    caplog.clear()
+    with_policy = path.read_text()
+    path.write_text(
+        with_policy.replace('keep = "disk"', "").replace("[plugins.journal]", "[plugins.journal]\norphan_keep_s = 0")
+    )
+    async with evframe.EventInterface.from_toml(path) as events:
+        assert said in caplog.text
+        events.reload()
+        for _ in range(20):
+            events.plugin("journal")._journal.tick()
+            await asyncio.to_thread(lambda: None)  # time for what would be removed
+        assert (events.plugin("journal").on_disk, events.plugin("journal").orphaned) == (1, 0)
+    path.write_text(with_policy)
     reader.bind(tmp_path / "peer")
     path.write_text(path.read_text().replace("disable = [", 'disable = ["queues", '))
     async with evframe.EventInterface.from_toml(path):
