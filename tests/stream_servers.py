@@ -1,4 +1,4 @@
-"""A server of streams for the tests, which leaves nothing open."""
+"""Streams for the tests, a server and connections, which leave nothing open."""
 
 import asyncio
 import contextlib
@@ -117,3 +117,25 @@ class StreamServer:
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
             del self.writers[writer]
+
+
+@contextlib.asynccontextmanager
+async def connection_to(address, **options):
+    """Yield the reader and the writer of a connection, which is closed after that.
+
+    Args:
+        address: a host and a port, or the path of a UNIX socket.
+        options: go to `asyncio.open_connection`.
+    """
+    if isinstance(address, str):
+        reader, writer = await asyncio.open_unix_connection(address, **options)
+    else:
+        reader, writer = await asyncio.open_connection(*address, **options)
+    try:
+        yield reader, writer
+    finally:
+        if options.get("ssl") or writer.transport.get_write_buffer_size():
+            writer.transport.abort()  # a peer that reads nothing would hold it open
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()

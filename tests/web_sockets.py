@@ -1,6 +1,5 @@
 """An interface that serves WebSockets, and a client of one."""
 
-import asyncio
 import json
 from contextlib import asynccontextmanager
 
@@ -9,6 +8,7 @@ import attrs
 from evframe_mi import Management, ManagementOptions
 from evframe_mi import Options as MiOptions
 from evframe_websocket import Options, WebSocketTransport
+from stream_servers import connection_to
 
 import evframe
 from evframe.plugin import parse_config
@@ -103,12 +103,13 @@ async def gateway(config="", schemes=("ws",), commands=("*",), **options):
         yield Gateway(events, plugin)
 
 
+@asynccontextmanager
 async def raw(each):
-    """Return a connection that is upgraded, and has read its first frame."""
-    reader, writer = await asyncio.open_connection(*each.plugin.address)
-    writer.write(
-        b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
-    )
-    await reader.readuntil(b"stream:opened")
-    return reader, writer
+    """Yield a connection that is upgraded, and has read its first frame."""
+    async with connection_to(each.plugin.address) as (reader, writer):
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        )
+        await reader.readuntil(b"stream:opened")
+        yield reader, writer

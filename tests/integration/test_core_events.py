@@ -17,7 +17,7 @@ from evframe_mi_http import Options as HttpOptions
 from evframe_route import Options as RouteOptions
 from evframe_route import RouteTransport
 from evframe_stream import StreamTransport
-from stream_servers import StreamServer
+from stream_servers import StreamServer, connection_to
 
 import evframe
 from evframe.testing import until
@@ -71,9 +71,8 @@ async def test_peer_that_closes():
             own = writer.get_extra_info("peername")
             writer.close()
             first = await asyncio.to_thread(subscriber.receive)
-            _, client = await asyncio.open_connection(*http.address)
-            peer = client.get_extra_info("sockname")
-            client.close()
+            async with connection_to(http.address) as (_, client):
+                peer = client.get_extra_info("sockname")
             second = await asyncio.to_thread(subscriber.receive)
     assert first == (
         "E_CORE_TCP_DISCONNECT",

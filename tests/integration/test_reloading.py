@@ -21,7 +21,7 @@ from brokers.redis import entries_in
 from brokers.streams import make_stream, messages_in
 from brokers.topics import make_topic
 from numbered import assert_exactly, assert_in_order
-from stream_servers import StreamServer
+from stream_servers import StreamServer, connection_to
 from webhook_server import Server
 
 import evframe
@@ -494,13 +494,11 @@ async def test_all_or_nothing(tmp_path, used_port):
             assert state(events) == before
             await asyncio.sleep(0.01)
             assert state(events) == before
-            async with asyncio.timeout(10):
-                reader, writer = await asyncio.open_connection(*before[0][0])
+            async with asyncio.timeout(10), connection_to(before[0][0]) as (reader, writer):
                 writer.write(
                     b"POST /mi HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
                 )
                 assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
-                writer.close()
         file.write(text(**changed))
         assert sorted(events.reload().plugins) == sorted([*names, "stream"])
         after = state(events)

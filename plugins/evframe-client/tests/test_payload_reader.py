@@ -6,6 +6,7 @@ import socket
 import pytest
 from evframe_client.payload_reader import PayloadReader
 from evframe_client.receivers import open_receiver
+from stream_servers import connection_to
 
 from evframe.testing import until
 
@@ -91,10 +92,9 @@ async def test_replies_go_back_on_the_connection():
     taken.may_end.set()
     reader = PayloadReader(receiver, taken, 20)
     reader.begin()
-    stream, writer = await asyncio.open_connection(*receiver.address)
-    writer.write(b'{"a":1}["%b"][2]' % LARGE)
-    assert await stream.readexactly(33) == b'reply to {"a":1}largereply to [2]'
-    writer.close()
+    async with connection_to(receiver.address) as (stream, writer):
+        writer.write(b'{"a":1}["%b"][2]' % LARGE)
+        assert await stream.readexactly(33) == b'reply to {"a":1}largereply to [2]'
     await reader.end()
     receiver.close()
 

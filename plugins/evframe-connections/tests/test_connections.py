@@ -56,6 +56,12 @@ class LineServer(Server[Line]):
         except OSError:
             raise Unavailable("refused") from None
 
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
 
 class Answering(StreamServer):
     """A server whose answers wait while they are held."""
@@ -83,8 +89,7 @@ async def answering(address="127.0.0.1", port=0):
 
 async def test_a_connection_is_made_when_it_is_needed():
     """It is used again, and exchanged when it has ended; the next one is made at once."""
-    async with answering() as (peer, port):
-        server = LineServer([("127.0.0.1", port)], Resolver(), 10.0)
+    async with answering() as (peer, port), LineServer([("127.0.0.1", port)], Resolver(), 10.0) as server:
         assert peer.accepted == 0
         first, second = await asyncio.gather(server.link(), server.link())
         assert first is second
@@ -94,18 +99,15 @@ async def test_a_connection_is_made_when_it_is_needed():
         other = await server.link()
         await other.ask()
         assert other is not first
-        await server.close()
-        await peer.ended()
 
 
 async def test_the_host_that_works_is_used():
     """Each host is tried once in an attempt; the one that works stays the first."""
     async with answering() as (peer, port):
-        server = LineServer([("127.0.0.1", 1), ("127.0.0.1", port)], Resolver(), 10.0)
-        for _ in range(3):
-            await (await server.link()).ask()
-            server.retire()
-        await server.close()
+        async with LineServer([("127.0.0.1", 1), ("127.0.0.1", port)], Resolver(), 10.0) as server:
+            for _ in range(3):
+                await (await server.link()).ask()
+                server.retire()
     with pytest.raises(Unavailable, match="refused"):
         await server.link()
     assert peer.lines == 3
@@ -116,8 +118,11 @@ async def test_a_host_that_moves():
     with FakeNames({"line.example": ["127.0.0.1"]}) as names:
         resolver = Resolver()
         resolver.lookup = names
-        async with answering() as (old, port), answering("127.0.0.2", port) as (new, _):
-            server = LineServer([("line.example", port)], resolver, 10.0)
+        async with (
+            answering() as (old, port),
+            answering("127.0.0.2", port) as (new, _),
+            LineServer([("line.example", port)], resolver, 10.0) as server,
+        ):
             link = await server.link()
             old.may_answer.clear()
             asked = link.ask()
@@ -134,30 +139,28 @@ async def test_a_host_that_moves():
             old.may_answer.set()
             await asked
             await old.ended()
-            await server.close()
 
 
 async def test_an_end_waits_for_no_outcome():
     """Neither the connection at hand nor one that it has taken over from is waited for."""
     async with answering() as (peer, port):
-        server = LineServer([("127.0.0.1", port)], Resolver(), 3600.0)
-        peer.may_answer.clear()
-        (await server.link()).ask()
-        server.retire()
-        (await server.link()).ask()
-        await until(lambda: peer.lines == 2)
-        await server.close()
+        async with LineServer([("127.0.0.1", port)], Resolver(), 3600.0) as server:
+            peer.may_answer.clear()
+            (await server.link()).ask()
+            server.retire()
+            (await server.link()).ask()
+            await until(lambda: peer.lines == 2)
         peer.may_answer.set()
-        await peer.ended()
 
 
 async def test_greatest_age():
     """A connection is exchanged when it has reached its age."""
-    async with answering() as (_, port):
-        server = LineServer([("127.0.0.1", port)], Resolver(), 10.0, max_age_s=0.01)
+    async with (
+        answering() as (_, port),
+        LineServer([("127.0.0.1", port)], Resolver(), 10.0, max_age_s=0.01) as server,
+    ):
         link = await server.link()
         await until(lambda: not link.is_usable)
-        await server.close()
 
 
 class Kept:

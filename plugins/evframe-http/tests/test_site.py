@@ -8,13 +8,14 @@ import socket
 import ssl
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 from evframe_http import MovingSite, Serving, Site, Warnings, connections, room
 from evframe_http import serving as servings
 from evframe_http.fields import tls_context
+from stream_servers import connection_to
 
 from evframe.testing import until
 
@@ -47,16 +48,16 @@ class Served:
 @asynccontextmanager
 async def served():
     each = Served()
-    yield each
-    await asyncio.gather(*(site.close() for site in each.sites), return_exceptions=True)
+    try:
+        yield each
+    finally:
+        await asyncio.gather(*(site.close() for site in each.sites), return_exceptions=True)
 
 
 async def ask(address, request=b"GET /here HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"):
-    reader, writer = await asyncio.open_connection(*address)
-    writer.write(request)
-    answer = await reader.read()
-    writer.close()
-    return answer
+    async with connection_to(address) as (reader, writer):
+        writer.write(request)
+        return await reader.read()
 
 
 async def test_requests_are_answered_until_the_site_is_closed():
@@ -144,12 +145,12 @@ async def test_what_is_no_http_is_not_logged_itself(caplog, request_):
 async def test_idle_connections_make_room_for_others(monkeypatch, caplog):
     """Of too many connections, the one that has been idle for longest is ended; one with a request is not."""
     monkeypatch.setattr(connections, "most_connections", lambda: 4)
-    async with served() as each:
+    async with served() as each, AsyncExitStack() as clients:
         site = each.site()
-        busy = await asyncio.open_connection(*site.address)
+        busy = await clients.enter_async_context(connection_to(site.address))
         busy[1].write(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert (await busy[0].readuntil(b"\r\n")).startswith(b"HTTP/1.1 200")  # and the body is under way
-        idle = [await asyncio.open_connection(*site.address) for _ in range(20)]
+        idle = [await clients.enter_async_context(connection_to(site.address)) for _ in range(20)]
         idle[0][1].write(b"GET / HTTP/1.1\r\nHost: lo")  # which is half a request, and counts as none
         assert (await ask(site.address)).startswith(b"HTTP/1.1 200")
         await until(lambda: len(each.closed) >= 17)
@@ -157,8 +158,6 @@ async def test_idle_connections_make_room_for_others(monkeypatch, caplog):
         ends = await asyncio.gather(*(reader.read() for reader, _ in idle[:16]), return_exceptions=True)
         assert all(end == b"" or isinstance(end, ConnectionResetError) for end in ends)
         assert caplog.text.count("idle connections were ended") == 1
-        for _, writer in (busy, *idle):
-            writer.close()
 
 
 async def test_clients_that_never_begin_tls_make_room(monkeypatch, tmp_path):
@@ -168,17 +167,15 @@ async def test_clients_that_never_begin_tls_make_room(monkeypatch, tmp_path):
     words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-out", certificate]
     subprocess.run(["openssl", *words, "-keyout", key], check=True, capture_output=True)
     context = tls_context(certificate, key)
-    async with served() as each:
+    async with served() as each, AsyncExitStack() as clients:
         site = each.site(tls=lambda: context)
-        silent = [await asyncio.open_connection(*site.address) for _ in range(8)]
+        silent = [await clients.enter_async_context(connection_to(site.address)) for _ in range(8)]
         ends = await asyncio.gather(*(reader.read() for reader, _ in silent[:4]), return_exceptions=True)
         assert all(end == b"" or isinstance(end, ConnectionResetError) for end in ends)
         trusting = ssl.create_default_context(cafile=certificate)
-        reader, writer = await asyncio.open_connection("localhost", site.address[1], ssl=trusting)
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        assert (await reader.read()).startswith(b"HTTP/1.1 200")
-        for _, other in (*silent, (reader, writer)):
-            other.close()
+        async with connection_to(("localhost", site.address[1]), ssl=trusting) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
 
 
 def test_a_server_has_a_part_of_the_descriptors(monkeypatch):

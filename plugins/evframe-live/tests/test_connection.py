@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 from evframe_live import Connection
-from stream_servers import StreamServer
+from stream_servers import StreamServer, connection_to
 
 from evframe.testing import until
 
@@ -13,8 +13,7 @@ from evframe.testing import until
 @pytest.mark.parametrize("cause", [None, TimeoutError(110, "timed out")])
 async def test_connection_that_the_kernel_ends(cause):
     """It is lost, whatever error the library has; a client that has taken nothing is a slow one."""
-    async with StreamServer() as server:
-        _, client = await asyncio.open_connection(server.host, server.port)
+    async with StreamServer() as server, connection_to((server.host, server.port)):
         await until(lambda: server.writers)
         (writer,) = server.writers
 
@@ -24,7 +23,6 @@ async def test_connection_that_the_kernel_ends(cause):
         connection = Connection(writer.transport, drain, 60.0)
         assert not await connection.drained()
         assert connection.is_slow is (cause is not None)
-        client.close()
 
 
 async def test_a_client_that_takes_something_stays():
@@ -34,8 +32,7 @@ async def test_a_client_that_takes_something_stays():
         with suppress(TimeoutError):  # by the kernel
             await reader.read()
 
-    async with StreamServer(serve) as server:
-        reader, client = await asyncio.open_connection(server.host, server.port, limit=1 << 14)
+    async with StreamServer(serve) as server, connection_to((server.host, server.port), limit=1 << 14) as (reader, _):
         await until(lambda: server.writers)
         (writer,) = server.writers
         connection = Connection(writer.transport, writer.drain, 0.6)
@@ -53,4 +50,3 @@ async def test_a_client_that_takes_something_stays():
         connection.write(bytes(total))
         assert not await connection.drained()
         assert connection.is_slow
-        client.close()

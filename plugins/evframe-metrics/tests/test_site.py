@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import aiohttp
 import pytest
 from evframe_metrics import Metrics, Options, library
+from stream_servers import connection_to
 
 import evframe
 from evframe.config import Policy, parse_config
@@ -120,10 +121,9 @@ async def test_other_requests_get_an_answer():
             async with client.head(url) as response:
                 assert response.status == 200
                 assert int(response.headers["Content-Length"]) > 100
-        reader, writer = await asyncio.open_connection(*metrics.address)
-        writer.write(b"nonsense\r\n\r\n")
-        assert (await reader.readline()).startswith(b"HTTP/1.0 400")
-        writer.close()
+        async with connection_to(metrics.address) as (reader, writer):
+            writer.write(b"nonsense\r\n\r\n")
+            assert (await reader.readline()).startswith(b"HTTP/1.0 400")
 
 
 async def test_a_page_that_comes_by_a_name_gets_no_metrics():

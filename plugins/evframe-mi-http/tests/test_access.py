@@ -6,13 +6,13 @@ import json
 import logging
 import ssl
 import subprocess
-from contextlib import suppress
 from importlib.metadata import entry_points
 
 import pytest
 from evframe_http import Guard
 from evframe_mi import Management
 from evframe_mi_http import HttpManagement, Options
+from stream_servers import connection_to
 
 import evframe
 from evframe.config import parse_config
@@ -55,20 +55,14 @@ def certificate(tmp_path_factory):
 
 async def ask(address, *headers, tls=None, body=PWD, count=1):
     """Return the statuses, and the head and body of the last answer."""
-    reader, writer = await asyncio.open_connection(*address, ssl=tls)
     statuses = []
-    try:
-        async with asyncio.timeout(10):
-            for _ in range(count):
-                lines = ["POST /mi HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
-                writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body)
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                answer = await reader.readexactly(int(head.lower().split("content-length: ")[1].split("\r\n")[0]))
-                statuses.append(int(head.split()[1]))
-    finally:
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
+    async with asyncio.timeout(10), connection_to(address, ssl=tls) as (reader, writer):
+        for _ in range(count):
+            lines = ["POST /mi HTTP/1.1", "Host: localhost", "Content-Type: application/json", *headers]
+            writer.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            answer = await reader.readexactly(int(head.lower().split("content-length: ")[1].split("\r\n")[0]))
+            statuses.append(int(head.split()[1]))
     return statuses, head, answer
 
 
@@ -113,11 +107,9 @@ async def test_every_path_and_method_is_guarded(secret):
     """Without the token no answer says anything, not even which paths there are."""
     async with gateway(token_file=secret("token", TOKEN)) as events:
         for line in (b"GET /mi", b"PUT /", b"OPTIONS /x", b"POST /nosuch"):
-            reader, writer = await asyncio.open_connection(*events.plugin("mi-http").address)
-            writer.write(line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert (await reader.readline()).startswith(b"HTTP/1.1 401")
-            writer.close()
-            await writer.wait_closed()
+            async with connection_to(events.plugin("mi-http").address) as (reader, writer):
+                writer.write(line + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert (await reader.readline()).startswith(b"HTTP/1.1 401")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import json
 import os
 import socket
 import stat
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from evframe_mi import Management
 from evframe_mi.testing import ManagementContract
 from evframe_mi_http import HttpManagement, Options
+from stream_servers import connection_to
 
 import evframe
 from evframe.testing import until
@@ -33,21 +34,17 @@ class Gateway:
     async def __aexit__(self, *error):
         await self.events.__aexit__(*error)
 
-    async def connect(self):
-        if isinstance(self.plugin.address, str):
-            return await asyncio.open_unix_connection(self.plugin.address)
-        return await asyncio.open_connection(*self.plugin.address)
+    def connect(self):
+        return connection_to(self.plugin.address)
 
     async def ask(self, method, path, *headers, body=b"", declared=True):
         """Return status, headers and body of the answer, which must be complete by its Content-Length."""
-        reader, writer = await self.connect()
         lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers]
         if declared:
             lines.append(f"Content-Length: {len(body)}")
-        writer.write("\r\n".join([*lines, "", ""]).encode() + body)
-        answer = await read_answer(reader)
-        writer.close()
-        return answer
+        async with self.connect() as (reader, writer):
+            writer.write("\r\n".join([*lines, "", ""]).encode() + body)
+            return await read_answer(reader)
 
 
 class TestHttp(ManagementContract):
@@ -61,11 +58,6 @@ class TestHttp(ManagementContract):
 
     @asynccontextmanager
     async def travel(self, events):
-        address = events.plugin("under-test").address
-        reader, writer = await (
-            asyncio.open_unix_connection(address) if isinstance(address, str) else asyncio.open_connection(*address)
-        )
-
         async def ask(request):
             head = f"POST /mi HTTP/1.1\r\nHost: localhost\r\n{JSON}\r\nContent-Length: {len(request)}\r\n\r\n"
             writer.write(head.encode() + request)
@@ -73,9 +65,8 @@ class TestHttp(ManagementContract):
             assert (status, headers["content-type"]) == (200 if body else 202, "application/json")
             return body or None
 
-        yield ask
-        writer.close()
-        await writer.wait_closed()
+        async with connection_to(events.plugin("under-test").address) as (reader, writer):
+            yield ask
 
 
 class TestHttpOnUnixPath(TestHttp):
@@ -144,8 +135,7 @@ async def test_paths_and_types(path, kind):
 async def test_keep_alive_and_pieces_q20():
     """Q-20: requests follow each other on a connection; one may arrive in pieces or chunks, larger than 1 KiB."""
     large = json.dumps({"jsonrpc": "2.0", "method": "pwd", "id": "x" * 10_000}).encode()
-    async with Gateway() as gateway:
-        reader, writer = await gateway.connect()
+    async with Gateway() as gateway, gateway.connect() as (reader, writer):
         for _ in range(3):
             writer.write(
                 b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nContent-Length: %d\r\n\r\n"
@@ -162,29 +152,25 @@ async def test_keep_alive_and_pieces_q20():
         )
         writer.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(PWD), PWD))
         status, _, _ = await read_answer(reader)
-        writer.close()
 
     assert status == 200
 
 
 async def test_chunked_body_is_limited():
     """A body without a length is cut off at the limit too."""
-    async with Gateway(max_body_bytes=100) as gateway:
-        reader, writer = await gateway.connect()
+    async with Gateway(max_body_bytes=100) as gateway, gateway.connect() as (reader, writer):
         writer.write(
             b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n" % JSON.encode()
         )
         writer.write(b"c8\r\n%b\r\n" % (b"x" * 200))
         status, _, _ = await read_answer(reader)
-        writer.close()
 
     assert status == 413
 
 
 async def test_expect_continue():
     """A client that asks before it sends its body is answered with 100."""
-    async with Gateway() as gateway:
-        reader, writer = await gateway.connect()
+    async with Gateway() as gateway, gateway.connect() as (reader, writer):
         writer.write(
             b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
             % (JSON.encode(), len(PWD))
@@ -193,19 +179,16 @@ async def test_expect_continue():
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
         writer.write(PWD)
         status, _, _ = await read_answer(reader)
-        writer.close()
 
     assert status == 200
 
 
 async def test_slow_request_is_ended():
     """A request that does not arrive in time is answered so, and others meanwhile are served."""
-    async with Gateway(conn_timeout_s=0.1) as gateway:
-        reader, writer = await gateway.connect()
+    async with Gateway(conn_timeout_s=0.1) as gateway, gateway.connect() as (reader, writer):
         writer.write(b"POST /mi HTTP/1.1\r\nHost: localhost\r\n%b\r\nContent-Length: 100\r\n\r\n{" % JSON.encode())
         assert (await gateway.ask("POST", "/mi", JSON, body=PWD))[0] == 200
         status, _, _ = await read_answer(reader)
-        writer.close()
 
     assert status == 408
 
@@ -276,18 +259,17 @@ class Closed:
 
 async def test_closed_connection_is_reported():
     """That a client's connection is closed is reported with both addresses."""
-    async with Gateway() as gateway:
-        recorder = Closed()
-        gateway.events.plugins.register(recorder)
-        _, writer = await gateway.connect()
-        own = writer.get_extra_info("sockname")
-        writer.close()
-        await until(lambda: recorder.closed)
-        assert recorder.closed == [(own, gateway.plugin.address, "http")]
-        await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
-        await until(lambda: len(recorder.closed) == 2)
-        _, writer = await gateway.connect()
-    writer.close()
+    async with AsyncExitStack() as last:
+        async with Gateway() as gateway:
+            recorder = Closed()
+            gateway.events.plugins.register(recorder)
+            async with gateway.connect() as (_, writer):
+                own = writer.get_extra_info("sockname")
+            await until(lambda: recorder.closed)
+            assert recorder.closed == [(own, gateway.plugin.address, "http")]
+            await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
+            await until(lambda: len(recorder.closed) == 2)
+            await last.enter_async_context(gateway.connect())
     assert len(recorder.closed) == 2  # the end of the interface is not reported
 
 
@@ -297,8 +279,8 @@ async def test_unix_connection_has_no_address(tmp_path):
         recorder = Closed()
         gateway.events.plugins.register(recorder)
         await gateway.ask("POST", "/mi", JSON, "Connection: close", body=PWD)
-        _, writer = await gateway.connect()
-        writer.close()
+        async with gateway.connect():
+            pass
         await gateway.ask("POST", "/mi", JSON, body=PWD)
     assert recorder.closed == []
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from evframe_mi import Management
 from evframe_mi_http import HttpManagement, Options
+from stream_servers import connection_to
 
 import evframe
 from evframe.exceptions import ConfigError
@@ -28,14 +29,9 @@ class Gateway:
         await self.events.__aexit__(*error)
 
     async def raw(self, data):
-        address = self.plugin.address
-        reader, writer = await (
-            asyncio.open_unix_connection(address) if isinstance(address, str) else asyncio.open_connection(*address)
-        )
-        writer.write(data)
-        answer = await asyncio.wait_for(reader.read(), 20)
-        writer.close()
-        return answer
+        async with asyncio.timeout(20), connection_to(self.plugin.address) as (reader, writer):
+            writer.write(data)
+            return await reader.read()
 
     async def ask(self, *headers, method="POST", target="/mi", version="HTTP/1.1", body=BODY):
         """Return the status of the answer, and its headers in lower case."""

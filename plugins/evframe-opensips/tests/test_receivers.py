@@ -16,6 +16,7 @@ from evframe_ingest import LARGE_BYTES
 from evframe_opensips import InstanceOptions, Options
 from evframe_opensips.endpoints import bind, is_endpoint, own_address
 from evframe_opensips.intake import InstanceIntake
+from stream_servers import connection_to
 
 from evframe.subscriptions.resolving import Resolver
 from evframe.testing import until
@@ -207,8 +208,7 @@ async def test_what_has_arrived_before_the_end(tmp_path, transport):
 async def test_tcp_in_pieces(size):
     """A stream may be cut anywhere."""
     text = b"".join(message(number, id=number) + b" \n"[: number % 3] for number in range(1, 60))
-    async with Site("tcp") as site:
-        reader, writer = await asyncio.open_connection(*site.receiver.address)
+    async with Site("tcp") as site, connection_to(site.receiver.address) as (reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(text), size):
             writer.write(text[start : start + size])
@@ -235,8 +235,7 @@ async def test_tcp_what_has_arrived_before_the_end():
 
 async def test_tcp_bytes_that_are_no_text():
     """The last message on a connection is not waited for because of bytes that are no UTF-8."""
-    async with Site("tcp") as site:
-        _, writer = await asyncio.open_connection(*site.receiver.address)
+    async with Site("tcp") as site, connection_to(site.receiver.address) as (_, writer):
         writer.write(b'{"method":"E_X","params":{"n":"\xff","n":1}}')
         await until(lambda: site.raised)
         writer.close()
@@ -245,8 +244,7 @@ async def test_tcp_bytes_that_are_no_text():
 
 async def test_tcp_garbage():
     """What is no JSON is counted, and the messages after it are raised; so is what a connection leaves unfinished."""
-    async with Site("tcp", max_message_bytes=65_536) as site:
-        _, writer = await asyncio.open_connection(*site.receiver.address)
+    async with Site("tcp", max_message_bytes=65_536) as site, connection_to(site.receiver.address) as (_, writer):
         writer.write(b"{garbage}" + message(1) + b"[}" + message(2) + message(3))
         await until(lambda: len(site.raised) == 3)
         writer.write(b"x" * 70_000)
@@ -271,8 +269,7 @@ async def test_datagram_garbage():
 
 async def test_tcp_peer_that_reads_nothing():
     """A sender that does not read its replies is not read from, so that they do not pile up here."""
-    async with Site("tcp") as site:
-        _, writer = await asyncio.open_connection(*site.receiver.address, limit=1)
+    async with Site("tcp") as site, connection_to(site.receiver.address, limit=1) as (_, writer):
         writer.transport.pause_reading()
         text = b"".join(message(number, id=number) for number in range(1, 20_000))
         sent = 0
@@ -295,14 +292,12 @@ async def test_too_many_connections(monkeypatch):
     """Connections beyond the limit are closed at once; the others stay."""
     monkeypatch.setattr("evframe_client.receivers._MAX_CONNECTIONS", 1)
     async with Site("tcp") as site:
-        _, first = await asyncio.open_connection(*site.receiver.address)
-        await until(lambda: site.receiver.connections)
-        reader, second = await asyncio.open_connection(*site.receiver.address)
-        assert await reader.read() == b""
-        first.write(message(1))
-        await until(lambda: site.raised)
-        first.close()
-        second.close()
+        async with connection_to(site.receiver.address) as (_, first):
+            await until(lambda: site.receiver.connections)
+            async with connection_to(site.receiver.address) as (reader, _):
+                assert await reader.read() == b""
+            first.write(message(1))
+            await until(lambda: site.raised)
         await until(lambda: site.lost)
 
 

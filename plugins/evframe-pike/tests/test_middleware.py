@@ -12,6 +12,7 @@ import pytest
 import uvicorn
 from evframe_pike import Options, Pike
 from evframe_pike.middleware import AsgiMiddleware, WsgiMiddleware
+from stream_servers import connection_to
 
 from evframe.testing import FakeClock
 
@@ -172,18 +173,11 @@ async def asgi_server(application):
 
 async def ask(port, *headers):
     """Return the head and the body of an answer on a connection that the server closes."""
-    async with asyncio.timeout(10):
-        while True:
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                break
-            except ConnectionRefusedError:
-                await asyncio.sleep(0.01)
+    async with asyncio.timeout(10), connection_to(("127.0.0.1", port)) as (reader, writer):
         writer.write("\r\n".join(["GET / HTTP/1.1", "Host: x", *headers, "", ""]).encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = next((line for line in head.splitlines() if line.startswith("content-length: ")), None)
         body = await reader.readexactly(int(length.partition(": ")[2])) if length else b""
-        writer.close()
         return head, body
 
 

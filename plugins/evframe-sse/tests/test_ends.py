@@ -4,31 +4,32 @@ import asyncio
 import signal
 import socket
 import sys
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from event_streams import Served
 from silent_networks import drop_all
+from stream_servers import connection_to
 
 from evframe.testing import ConfigFile, until
 
 _SILENT = 'bind = "127.0.0.1:0"'
 
 
+@asynccontextmanager
 async def raw(each, version="1.1"):
-    """Return a connection whose head is read."""
-    reader, writer = await asyncio.open_connection(*each.sse.address)
-    writer.write(f"GET /events?event=E_A HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
-    await reader.readuntil(b"event: stream")
-    return reader, writer
+    """Yield a connection whose head is read."""
+    async with connection_to(each.sse.address) as (reader, writer):
+        writer.write(f"GET /events?event=E_A HTTP/{version}\r\nHost: localhost\r\n\r\n".encode())
+        await reader.readuntil(b"event: stream")
+        yield reader, writer
 
 
 async def test_a_network_that_is_silent(served):
     """A peer that acknowledges nothing any more, and sends no end: the lease ends by the time limit of the kernel."""
-    async with served(beat_s=0.05, timeout_s=0.2) as each:
-        _, writer = await raw(each)
+    async with served(beat_s=0.05, timeout_s=0.2) as each, raw(each) as (_, writer):
         drop_all(writer.get_extra_info("socket"))
         await until(lambda: not each.events.subscriptions)
-        writer.close()
 
 
 async def test_a_client_that_is_killed(served):
@@ -61,32 +62,28 @@ async def test_a_client_that_takes_nothing_is_cut_off(served):
 
 async def test_a_sign_of_life(served):
     """Without events, a comment is sent now and then."""
-    async with served(beat_s=0.01) as each:
-        reader, writer = await raw(each)
+    async with served(beat_s=0.01) as each, raw(each) as (reader, _):
         await reader.readuntil(b"\n\n")
         assert b"3\r\n:\n\n" in await reader.readuntil(b":\n\n\r\n")
-        writer.close()
 
 
 async def test_http_1_0(served):
     """A client without chunks gets the events as they are, until the connection ends."""
-    async with served() as each:
-        reader, writer = await raw(each, "1.0")
+    async with served() as each, raw(each, "1.0") as (reader, _):
         each.events.raise_event("E_A", {"n": 1})
         await reader.readuntil(b"\n\n")
         assert (await reader.readuntil(b"\n\n")).startswith(b"event: E_A\nid: ")
-        writer.close()
 
 
 async def test_the_end_of_the_process(served):
     """What was raised before is sent, and the stream ends as HTTP has it."""
-    async with served() as each:
-        reader, writer = await raw(each)
-        each.events.raise_event("E_A", {"n": 1})
-    text = await reader.read()
+    async with AsyncExitStack() as client:
+        async with served() as each:
+            reader, _ = await client.enter_async_context(raw(each))
+            each.events.raise_event("E_A", {"n": 1})
+        text = await reader.read()
     assert b'"n":1' in text
     assert text.endswith(b"\r\n0\r\n\r\n")
-    writer.close()
 
 
 @pytest.fixture
@@ -102,16 +99,14 @@ async def test_a_reload_ends_the_connections(config):
     """Clients connect again, by the rules that hold then; a stream with a name keeps what comes meanwhile."""
     async with config.interface(text(_SILENT)) as events:
         each = Served(events, events.plugin("sse"))
-        async with each.source("E_A", name="desk") as source:
+        async with each.source("E_A", name="desk") as source, raw(each) as (reader, _):
             await source.next()
-            reader, writer = await raw(each)
             with socket.create_server(("127.0.0.1", 0)) as other:
                 port = other.getsockname()[1]
             config.write(text(f'bind = "127.0.0.1:{port}"\ntoken = "right"'))
             events.reload()
             assert (await reader.read()).endswith(b"0\r\n\r\n")
             assert await source.next() is None
-            writer.close()
         assert each.sse.address == ("127.0.0.1", port)
         await until(lambda: len(events.subscriptions) == 1)
         events.raise_event("E_A", {"n": 1})
@@ -145,10 +140,9 @@ async def test_a_reload_that_permits_no_streams(config, after):
     """The streams end with their leases."""
     async with config.interface(text(_SILENT)) as events:
         each = Served(events, events.plugin("sse"))
-        reader, writer = await raw(each)
-        config.write(after)
-        events.reload()
-        assert (await reader.read()).endswith(b"0\r\n\r\n")
-        await until(lambda: not events.subscriptions)
-        assert not each.sse.streams
-        writer.close()
+        async with raw(each) as (reader, _):
+            config.write(after)
+            events.reload()
+            assert (await reader.read()).endswith(b"0\r\n\r\n")
+            await until(lambda: not events.subscriptions)
+            assert not each.sse.streams

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 from event_streams import Message
+from stream_servers import connection_to
 
 from evframe.testing import until
 
@@ -200,9 +201,7 @@ async def test_names_that_are_no_lines_of_text(served):
 
 async def test_a_request_with_a_body_is_refused(served):
     """While bytes wait that are not read, the end of a connection would go unnoticed."""
-    async with served() as each:
-        reader, writer = await asyncio.open_connection(*each.sse.address)
+    async with served() as each, connection_to(each.sse.address) as (reader, writer):
         writer.write(b"GET /events?event=E_A HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n")
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         assert not each.sse.streams
-        writer.close()

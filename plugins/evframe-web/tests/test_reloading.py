@@ -7,6 +7,7 @@ import socket
 import pytest
 from brokers.own import free_port
 from evframe_web import Options, Web
+from stream_servers import connection_to
 
 import evframe
 from evframe.testing import ConfigFile, until
@@ -27,16 +28,15 @@ async def test_a_reload_moves_the_page(config, asking):
         each = asking(events)
         before = each.web.address
         assert (await each.get("/api/session"))[0] == 200
-        reader, writer = await asyncio.open_connection(*before)
-        writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await reader.readuntil(b"event: open")
-        port = free_port()
-        config.write(table(f'bind = "127.0.0.1:{port}"\ntitle = "moved"'))
-        events.reload()
-        assert each.web.address == ("127.0.0.1", port)
-        assert (await each.get("/api/session"))[1]["title"] == "moved"
-        assert b"0\r\n\r\n" in await reader.read()
-        writer.close()
+        async with connection_to(before) as (reader, writer):
+            writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"event: open")
+            port = free_port()
+            config.write(table(f'bind = "127.0.0.1:{port}"\ntitle = "moved"'))
+            events.reload()
+            assert each.web.address == ("127.0.0.1", port)
+            assert (await each.get("/api/session"))[1]["title"] == "moved"
+            assert b"0\r\n\r\n" in await reader.read()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(*before)
 
@@ -46,13 +46,12 @@ async def test_a_reload_with_a_token_ends_what_was_allowed_before(config, asking
     text = 'bind = "127.0.0.1:0"'
     async with config.interface(table(text)) as events:
         each = asking(events)
-        reader, writer = await asyncio.open_connection(*each.web.address)
-        writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        await reader.readuntil(b"event: open")
-        config.write(table(text + '\ntoken = "right"'))
-        events.reload()
-        await until(lambda: not len(each.web._desk.viewers))
-        writer.close()
+        async with connection_to(each.web.address) as (reader, writer):
+            writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            await reader.readuntil(b"event: open")
+            config.write(table(text + '\ntoken = "right"'))
+            events.reload()
+            await until(lambda: not len(each.web._desk.viewers))
         assert (await each.get("/api/state"))[0] == 401
         assert (await each.get("/api/state", "right"))[0] == 200
 

@@ -55,11 +55,9 @@ async def test_a_client_that_answers_pings_stays():
 
 async def test_a_network_that_is_silent():
     """A peer that acknowledges nothing any more has its connection ended."""
-    async with gateway(beat_s=0.05, timeout_s=0.2) as each:
-        _, writer = await raw(each)
+    async with gateway(beat_s=0.05, timeout_s=0.2) as each, raw(each) as (_, writer):
         drop_all(writer.get_extra_info("socket"))
         await until(lambda: not each.plugin.streams)
-        writer.close()
 
 
 async def test_the_client_may_ping():
@@ -158,8 +156,7 @@ async def test_a_request_that_is_run_when_the_connection_has_ended(padding, monk
         return answers[-1]
 
     monkeypatch.setattr(Dispatcher, "submit", submit_and_note)
-    async with gateway() as each:
-        _, writer = await raw(each)
+    async with gateway() as each, raw(each) as (_, writer):
         message = json.dumps(SUBSCRIBE | {"x": "y" * padding}).encode()
         writer.write(masked(message) * 20)
         await until(lambda: each.plugin.counters["requests"])
@@ -172,8 +169,7 @@ async def test_a_request_that_is_run_when_the_connection_has_ended(padding, monk
 @pytest.mark.parametrize("frame", [masked(b"", 0x82), masked(b"x" * 101), masked(b"", 0x83)])
 async def test_nothing_follows_the_end_that_the_server_sends(frame):
     """No client reads what comes behind the code: an event is not delivered so."""
-    async with gateway(max_message_bytes=100) as each:
-        reader, writer = await raw(each)
+    async with gateway(max_message_bytes=100) as each, raw(each) as (reader, writer):
         writer.write(masked(json.dumps(SUBSCRIBE).encode()))
         await reader.readuntil(b'"id":1}')
         subscriber = each.events.subscriptions[0].subscriber
@@ -183,13 +179,11 @@ async def test_nothing_follows_the_end_that_the_server_sends(frame):
         assert b"E_A" not in await reader.read()
         assert not subscriber.delivered
         assert not each.events.subscriptions
-        writer.close()
 
 
 async def test_a_reload_loses_no_event_unnoticed():
     """Events that are raised while the client answers the end of its connection are not delivered."""
-    async with gateway() as each:
-        reader, writer = await raw(each)
+    async with gateway() as each, raw(each) as (reader, writer):
         writer.write(masked(json.dumps(SUBSCRIBE).encode()))
         await reader.readuntil(b'"id":1}')
         subscriber = each.events.subscriptions[0].subscriber
@@ -198,7 +192,6 @@ async def test_a_reload_loses_no_event_unnoticed():
         each.events.raise_event("E_A", {"n": 1})
         await reader.read()
         assert not subscriber.delivered
-        writer.close()
 
 
 async def test_a_client_whose_requests_take_long_stays():
