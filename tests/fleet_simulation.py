@@ -654,8 +654,7 @@ class World:
         if not is_configured:  # such a lease lives as long as a gateway has it
             self.keeps[socket].append(request)
 
-        def done(is_kept):
-            assert is_kept
+        def done():
             request["is_kept"] = True
 
         process.member.leases.keep(lease, done)
@@ -666,7 +665,7 @@ class World:
         process.unmake("E", socket)
         asked = self.ends[socket] = self.now
         self.has_ended[socket].append(self.broker.next_lease)
-        process.member.leases.end("E", socket, lambda _: self.kept_ends.update({socket: asked}))
+        process.member.leases.end("E", socket, lambda: self.kept_ends.update({socket: asked}))
 
     # what is observed
 

@@ -151,10 +151,6 @@ class Broker:
         if is_first:
             await self._get_ready()
 
-    async def ends(self) -> dict[int, int]:
-        """Return the offset behind the last frame of each partition of the events; nothing where no broker says so."""
-        return {} if self.connection is None else await self.connection.ends()
-
     async def leave(self) -> None:
         """Hand over the partitions, and leave the group, within a bound; records are still written and read."""
         if self.connection is not None:

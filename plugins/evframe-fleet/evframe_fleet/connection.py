@@ -107,14 +107,6 @@ class Connection:
                 raise KafkaConnectionError("no broker has answered for long")
             await asyncio.sleep(self._options.session_timeout_ms / 4000)
 
-    async def ends(self) -> dict[int, int]:
-        """Return the offset behind the last frame of each partition; nothing where no broker says so in time."""
-        try:
-            async with asyncio.timeout(self._limit_s):
-                return await self.tail.ends()
-        except (KafkaError, TimeoutError):
-            return {}
-
     async def leave(self) -> None:
         """Hand over the partitions, and leave the group, within a bound."""
         with suppress(TimeoutError):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evframe_shards.leases import Lease
 
     from evframe_fleet.parts import Parts
-    from evframe_fleet.puts import Puts
+    from evframe_fleet.puts import Done, Puts
 
 _LOOK_S: Final = 5.0
 
@@ -43,18 +43,18 @@ class Leases:
         self._configured: dict[str, float] = {}  # leases of configurations: since when their writers do not live
         self._look_at = -inf
 
-    def keep(self, lease: Lease, done: Callable[[bool], None] | None = None) -> None:
-        """Write a lease that was made or renewed here; *done* gets True when it is acknowledged.
+    def keep(self, lease: Lease, done: Done | None = None) -> None:
+        """Write a lease that was made or renewed here; *done* is called when it is acknowledged.
 
         The record stays queued as long as it takes. A later call for the same lease takes its place, and the earlier
-        *done* is called with the outcome of the later record.
+        *done* is called with that of the later record.
         """
         key = key_of("lease", lease.event, lease.key)
         self._number += 1
         entry = Entry((self._parts.settings.name, self._number), self._now(key), lease)
         self._write(key, entry.version, entry.encode(), done, is_new=key not in self._parts.table.leases)
 
-    def end(self, event: str, key: str, done: Callable[[bool], None] | None = None) -> None:
+    def end(self, event: str, key: str, done: Done | None = None) -> None:
         """Write that a lease was ended here, by its client or the configuration; see `keep`."""
         key = key_of("lease", event, key)
         entry = self._parts.table.leases.get(key)
@@ -65,17 +65,15 @@ class Leases:
         """Return the time of a record: not before what it follows, whose writer's clock may be ahead."""
         return max(self._parts.wall(), self._parts.table.latest(key))
 
-    def _write(
-        self, key: str, version: Version | None, value: bytes, done: Callable[[bool], None] | None, *, is_new: bool
-    ) -> None:
+    def _write(self, key: str, version: Version | None, value: bytes, done: Done | None, *, is_new: bool) -> None:
         self._shown[key] = version
         self._written.pop(key, None)
 
-        def written(is_kept: bool) -> None:  # noqa: FBT001 a callback
+        def written() -> None:
             if key in self._shown and self._shown[key] == version:
                 self._written[key] = self._puts.offset
             if done is not None:
-                done(is_kept)
+                done()
 
         self._puts.put(key, value, written, is_new=is_new)
 

@@ -165,17 +165,14 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         task.add_done_callback(lambda task: done(not task.cancelled() and task.result()))
 
     async def _commit(self, offsets: dict[int, int]) -> bool:
-        epoch, is_accepted = self._epoch, False
-        try:
-            if offsets and offsets.keys() <= self._owned:
+        epoch = self._epoch
+        if offsets.keys() <= self._owned:
+            with suppress(KafkaError, TimeoutError):
                 async with asyncio.timeout(self._options.session_timeout_ms / 2000):
-                    places = {self._place(each): offset for each, offset in offsets.items()}
-                    await commit(self._consumer, places)
+                    await commit(self._consumer, {self._place(each): offset for each, offset in offsets.items()})
                 self.answered_at = time.monotonic()
-                is_accepted = epoch == self._epoch
-        except (KafkaError, TimeoutError):
-            pass
-        return is_accepted
+                return epoch == self._epoch
+        return False
 
     # As the library uses it
 

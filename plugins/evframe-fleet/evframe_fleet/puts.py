@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from evframe_fleet.log import Log
 
-Done = Callable[[bool], None]
+Done = Callable[[], None]
 
 
 class _Put:
@@ -16,10 +16,10 @@ class _Put:
 
     __slots__ = ("dones", "has_failed", "is_read", "later", "number", "value")
 
-    def __init__(self, value: bytes) -> None:
+    def __init__(self, value: bytes, done: Done) -> None:
         self.value = value
         self.number = 0  # of a new lease
-        self.dones: list[Done] = []
+        self.dones = [done]
         self.later: tuple[bytes, list[Done]] | None = None  # what takes its place when it is acknowledged
         self.has_failed = self.is_read = False
 
@@ -49,22 +49,17 @@ class Puts:
         """Return whether all new leases up to *number* are acknowledged."""
         return not self._new or next(iter(self._new)) > number
 
-    def put(self, key: str, value: bytes, done: Done | None, *, is_new: bool) -> None:
-        """Write a record; *done* is called with True when it, or one that has taken its place, is acknowledged."""
+    def put(self, key: str, value: bytes, done: Done, *, is_new: bool) -> None:
+        """Write a record; *done* is called when it, or one that has taken its place, is acknowledged."""
         put = self._puts.get(key)
-        if put is None:
-            put = self._puts[key] = _Put(value)
-            if is_new:
-                self.number = put.number = self.number + 1
-                self._new[put.number] = None
-            if done is not None:
-                put.dones.append(done)
-            self._write(key, put)
+        if put is not None:
+            put.later = value, [*(put.later[1] if put.later is not None else ()), done]
             return
-        dones = [] if put.later is None else put.later[1]
-        put.later = value, dones
-        if done is not None:
-            dones.append(done)
+        put = self._puts[key] = _Put(value, done)
+        if is_new:
+            self.number = put.number = self.number + 1
+            self._new[put.number] = None
+        self._write(key, put)
 
     def _write(self, key: str, put: _Put) -> None:
         put.has_failed = False
@@ -88,7 +83,7 @@ class Puts:
             put.later, put.is_read = None, False
             self._write(key, put)
         for done in dones:
-            done(True)
+            done()
         self._on_acknowledged()
 
     def read(self, offset: int, key: str, value: bytes | None) -> None:

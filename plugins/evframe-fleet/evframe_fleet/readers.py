@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -115,14 +116,13 @@ class Tail(_Reader):
             await self._has_moved.wait()
 
     async def ends(self) -> dict[int, int]:
-        """Return the offset behind the last frame of each partition of the events.
-
-        Raises:
-            KafkaError: if the library cannot say.
-        """
-        await self._is_started.wait()
-        ends = await self._consumer.end_offsets(self._frames)
-        return {place.partition: end for place, end in ends.items()}
+        """Return the offset behind the last frame of each partition; nothing where no broker says so in time."""
+        with suppress(KafkaError, TimeoutError):
+            async with asyncio.timeout(self._limit_s):
+                await self._is_started.wait()
+                ends = await self._consumer.end_offsets(self._frames)
+            return {place.partition: end for place, end in ends.items()}
+        return {}
 
 
 class CatchUp(_Reader):

@@ -83,11 +83,11 @@ class Sharing:
     def _record_of(self, lease: Subscription) -> Lease:
         return Lease.of(lease, self._context.leases.seconds_left(lease), time.time())
 
-    def _done(self, lease: Subscription) -> Callable[[bool], None]:
+    def _done(self, lease: Subscription) -> Callable[[], None]:
         """Return what is called when the present state of *lease* is acknowledged."""
         future = self._kept[lease] = asyncio.get_running_loop().create_future()
 
-        def done(_: bool) -> None:  # noqa: FBT001 a callback
+        def done() -> None:
             if self._kept.get(lease) is future:
                 del self._kept[lease]
             if not future.done():

@@ -125,8 +125,8 @@ class Status:
 
     async def listed(self) -> dict[str, Any]:
         """Return the listing, for people and programs."""
-        ends = await self._broker.ends()
-        table = self._machine.table
+        connection, table = self._broker.connection, self._machine.table
+        ends = {} if connection is None else await connection.tail.ends()
         members = [
             {
                 "name": name,
