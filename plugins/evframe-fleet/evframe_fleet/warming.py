@@ -26,7 +26,7 @@ async def warm_up(context: PluginContext) -> None:
     roster = context.roster
     firsts: dict[int, Subscriber] = {}
     for each in roster.by_socket.values():
-        if not (each.depth or each.batches or each.ended):
+        if not (each.depth or each.batches or each.ended or each.away):  # an empty batch shows no peer that is back
             firsts.setdefault(id(each.transport), each)
     probes = [roster.scheduler.probe(each, _connect(each)) for each in firsts.values()]
     if probes:

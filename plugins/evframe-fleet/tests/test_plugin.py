@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from brokers.proxy import FaultProxy
 from evframe_datagram import DatagramTransport
 from evframe_fleet import FleetPlugin, Options
+from evframe_fleet.warming import warm_up
 from evframe_metrics import Metrics
 from evframe_metrics import Options as Site
 from evframe_mi import Management
@@ -176,6 +177,25 @@ async def test_a_gateway_connects_before_it_takes_over(gateways):
             await joined(one, two)
             listed = (await ask(two, "subscribers_list", event="E_A"))["result"]["Event"]["Subscribers"]
             assert [each["state"] for each in listed] == ["unknown"]
+
+
+async def test_a_subscriber_that_is_away_is_not_back_before_a_delivery():
+    """What a gateway does before it takes over says nothing about a peer that could not be reached."""
+
+    class Looking:
+        @evframe.hookimpl
+        def loaded(self, context):
+            self.context = context
+
+    memory, looking = MemoryTransport(), Looking()
+    async with evframe.EventInterface(plugins={"memory": memory, "looking": looking}) as events:
+        events.register_event("E_A")
+        away = events.subscribe_event("E_A", "memory:away").subscriber
+        events.subscribe_event("E_A", "memory:near")
+        away.mirror(0, "refused")
+        await warm_up(looking.context)
+        assert away.away == "refused"
+        assert list(memory.delivered) == ["near"]
 
 
 async def test_a_subscriber_that_is_away_is_served_by_the_next_owner(gateways):
