@@ -66,14 +66,13 @@ def test_datagrams_that_came_too_fast_are_counted():
 
 def test_connections_come_and_go(stream):
     """Any number of connections is read, at once and one after the other; what one leaves unfinished is a payload."""
-    senders = [socket.create_connection(stream.address) for _ in range(3)]
-    for sender in senders:
-        sender.sendall(b'{"a":1}{"b"')
-    assert read(stream, 3) == [b'{"a":1}'] * 3
-    senders[0].sendall(b":2}")
-    assert read(stream, 1) == [b'{"b":2}']
-    for sender in senders:
-        sender.close()
+    with ExitStack() as stack:
+        senders = [stack.enter_context(socket.create_connection(stream.address)) for _ in range(3)]
+        for sender in senders:
+            sender.sendall(b'{"a":1}{"b"')
+        assert read(stream, 3) == [b'{"a":1}'] * 3
+        senders[0].sendall(b":2}")
+        assert read(stream, 1) == [b'{"b":2}']
     assert read(stream, 2) == [b'{"b"'] * 2
     with socket.create_connection(stream.address) as sender:
         sender.sendall(b"[]")

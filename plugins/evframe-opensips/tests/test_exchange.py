@@ -86,8 +86,10 @@ async def over_datagrams(script, family, address):
             server.sendto(script.answer(request), sender)
 
         asyncio.get_running_loop().add_reader(server, read)
-        yield server.getsockname()
-        asyncio.get_running_loop().remove_reader(server)
+        try:
+            yield server.getsockname()
+        finally:
+            asyncio.get_running_loop().remove_reader(server)
 
 
 @asynccontextmanager
@@ -106,9 +108,11 @@ async def over_fifo(script, path, reply_dir):
             text = rest[end:].lstrip()
 
     asyncio.get_running_loop().add_reader(fifo, read)
-    yield
-    asyncio.get_running_loop().remove_reader(fifo)
-    os.close(fifo)
+    try:
+        yield
+    finally:
+        asyncio.get_running_loop().remove_reader(fifo)
+        os.close(fifo)
 
 
 @asynccontextmanager
