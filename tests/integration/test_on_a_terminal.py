@@ -1,5 +1,6 @@
 """The commands that list and watch, on a terminal."""
 
+import json
 import os
 import pty
 import re
@@ -43,6 +44,19 @@ def test_events_and_subscribers(gateway):
         "EVENT         STATE    DEPTH  LEASE  SOCKET",
         "E_CALL_ENDED  unknown      0  never  udp:127.0.0.1:9",
     ]
+
+
+def test_answers_of_any_form(gateway):
+    """What fits into a line is on one: an answer is as short as its terminal permits, and still JSON."""
+    running = gateway(TABLES)
+    words = "mi", "subscribers_list", "--url", running.url
+    answer = running.client.call("subscribers_list", [])
+    wide = shown(*words, columns=200, end="}]}]}")
+    narrow = shown(*words, columns=50, end="\n}")
+    assert json.loads("".join(wide)) == json.loads("".join(narrow)) == answer
+    assert len(wide) == 1
+    assert '                    "socket": "udp:127.0.0.1:9",' in narrow
+    assert max(map(len, narrow)) <= 50
 
 
 def test_watch(gateway):

@@ -9,10 +9,11 @@ import click
 from evframe_wire.reading import read
 
 from evframe import Pairs
-from evframe.command_line import print_json, say
+from evframe.command_line import say
 from evframe_client import Client, ManagementError
 from evframe_client.answers import reading_answer
 from evframe_client.commands.connection import complete_events, complete_methods, with_client
+from evframe_client.commands.layout import print_answer
 from evframe_client.commands.refusals import explained
 
 _INVALID_PARAMS: Final = -32602
@@ -115,10 +116,10 @@ def mi(client: Client, method: str | None, params: tuple[str, ...], text: str | 
     elif text is not None:
         if params:
             raise click.BadParameter("expected no other parameters", param_hint="--json")
-        print_json(_call(client, method, _params(text)))
+        print_answer(_call(client, method, _params(text)))
     else:
         named = bool(params) and all("=" in param for param in params)
-        print_json(_call(client, method, dict(param.split("=", 1) for param in params) if named else list(params)))
+        print_answer(_call(client, method, dict(param.split("=", 1) for param in params) if named else list(params)))
 
 
 def _call(client: Client, method: str, params: Any) -> Any:
