@@ -150,8 +150,8 @@ class Partition:
 
     def release(self) -> None:
         """Deliver the frames that have waited for the leases that their writers knew."""
-        is_late = self._parts.clock() >= self._held_since + self._parts.settings.known_s
-        while self._held and (is_late or self._held[0][1].known <= self._parts.table.offset):
+        parts, late_at = self._parts, self._held_since + self._parts.settings.known_s
+        while self._held and (self._held[0][1].known <= parts.table.offset or parts.clock() >= late_at):
             self._deliver(*self._held.pop(0))
             if not self._held:
                 self._parts.log.resume(self.number)

@@ -136,6 +136,24 @@ def test_no_batch_begins_within_the_margin():
     assert not partition.check()
 
 
+def test_what_has_waited_is_delivered_when_batches_may_begin_again():
+    """A member whose contact comes back in time has its partitions still, and its subscribers get what came."""
+    world = World(1)
+    quiet(world, 2)
+    owner = world.broker.owner[shard_of(SOCKETS[0], PARTITIONS)]
+    world.subscribe(owner, SOCKETS[0], 0)
+    quiet(world, 2)
+    settings = owner.member.settings
+    world.now += settings.session_s - settings.margin_s + 0.1
+    world.raise_event(owner)
+    world.settle_down()
+    assert owner.subscribers[SOCKETS[0]].queue.lane.waiting
+    assert not world.deliveries[0, SOCKETS[0]]
+
+    quiet(world, 1)
+    assert len(world.deliveries[0, SOCKETS[0]]) == 1
+
+
 def test_a_partition_is_given_up_when_what_is_under_way_is_over():
     """The last positions are those behind the batches under way, which the next owner does not repeat."""
     world = World(1)
