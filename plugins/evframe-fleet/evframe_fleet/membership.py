@@ -90,8 +90,7 @@ class Membership(ConsumerRebalanceListener):  # type: ignore[misc] # the library
         self._on_member = on_member
         self._is_starting = True
         try:
-            async with asyncio.timeout(self._limit_s):
-                await start(self._consumer, self._places)
+            await start(self._consumer, self._places, self._limit_s)
         finally:
             self._is_starting = False
         if not self._is_leaving:

@@ -81,8 +81,7 @@ class Tail(_Reader):
             TimeoutError: if it does not answer in time.
         """
         consumer, place = self._consumer, self._place
-        async with asyncio.timeout(self._limit_s):
-            await start(consumer, self._places)
+        await start(consumer, self._places, self._limit_s)
         consumer.assign([place])
         consumer.seek(place, self.next_offset)
         self._is_started.set()
@@ -183,7 +182,7 @@ class CatchUp(_Reader):
     async def _start(self) -> None:
         """Have all partitions assigned, because the library drops what it has with each assignment; none is read."""
         consumer = self._consumer
-        await start(consumer, self._places)
+        await start(consumer, self._places, self._limit_s)
         consumer.assign(self._frames)
         for place in self._frames:
             consumer.seek(place, 0)

@@ -104,18 +104,18 @@ class Status:
             "partitions_without_owner": len(self.without_owner),
             "partitions_without_leader": len(self.without_leader),
             "subscribers_behind": sum(map(len, table.behind)),
-            "lag_frames": sum(self._lags().values()),
+            "lag_frames": self._lag(),
             "unacknowledged_bytes": self._machine.settings.room.taken,
         }
         return [StatisticGroup(GROUP, counters, gauges)]
 
-    def _lags(self) -> dict[int, int]:
-        """Return how many frames of each partition of this gateway are not settled, as far as the library knows."""
-        connection = self._broker.connection
+    def _lag(self) -> int:
+        """Return how many frames of this gateway are not settled, as far as the library knows."""
+        connection, partitions = self._broker.connection, self._machine.partitions
         if connection is None:
-            return {}
-        ends = {number: connection.membership.end_of(number) for number in self._machine.partitions}
-        return {number: max(0, end - self._machine.partitions[number].offset) for number, end in ends.items() if end}
+            return 0
+        ends = {number: connection.membership.end_of(number) for number in partitions}
+        return sum(max(0, end - partitions[number].offset) for number, end in ends.items() if end)
 
     def described(self, canonical: str) -> dict[str, Any]:
         """Return who delivers to a subscriber, and whether it is behind: its state is known there alone."""

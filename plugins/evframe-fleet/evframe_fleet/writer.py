@@ -59,8 +59,7 @@ class Writer:
             KafkaError: if there is none.
             TimeoutError: if it does not answer in time.
         """
-        async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-            await start(self._producer, self._places)
+        await start(self._producer, self._places, self._options.connect_timeout_ms / 1000)
         self._is_open = True
 
     @property
@@ -137,6 +136,5 @@ class Writer:
         calls = list(self._calls)
         for each in calls:
             each.cancel()
-        if calls:
-            await asyncio.wait(calls)
+        await asyncio.gather(*calls, return_exceptions=True)
         await end(self._producer)

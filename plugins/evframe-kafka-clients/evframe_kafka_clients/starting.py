@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from traceback import walk_tb
@@ -20,17 +21,19 @@ def connections_of(client: Any) -> Any:
     return client._client if isinstance(client, AIOKafkaConsumer) else client.client  # noqa: SLF001 it has no other name
 
 
-async def start(client: Any, places: Places) -> None:
+async def start(client: Any, places: Places, limit_s: float) -> None:
     """Start a consumer or a producer, which finds the brokers that its cluster names by *places*.
 
     Raises:
         KafkaError: if there is no cluster, or it does not let the client in.
+        TimeoutError: if that takes more than *limit_s* seconds.
     """
     connections = connections_of(client)
     places.watch(connections)
-    with closing_connections():
-        await client.start()
-    await places.look_up(connections)
+    async with asyncio.timeout(limit_s):
+        with closing_connections():
+            await client.start()
+        await places.look_up(connections)
 
 
 @contextmanager

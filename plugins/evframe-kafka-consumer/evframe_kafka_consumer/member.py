@@ -61,8 +61,7 @@ class Member(ConsumerRebalanceListener):  # type: ignore[misc] # the library has
             TimeoutError: if that takes too long.
             Unavailable: if none of the brokers that the cluster names resolves.
         """
-        async with asyncio.timeout(self._limit_s):
-            await start(self._consumer, self._places)
+        await start(self._consumer, self._places, self._limit_s)
         problem = self._places.problem(connections_of(self._consumer))
         if problem is not None:
             raise Unavailable(problem)

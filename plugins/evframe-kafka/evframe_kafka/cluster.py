@@ -93,8 +93,7 @@ class Cluster:
             raise Unavailable("no_certificates") from None
         producing = Producing(producer, self._places, self._end)
         try:
-            async with asyncio.timeout(self._options.connect_timeout_ms / 1000):
-                await start(producer, self._places)
+            await start(producer, self._places, self._options.connect_timeout_ms / 1000)
         except (KafkaError, OSError) as error:
             without_tracebacks(error)
             problem = self._places.problem(producer.client) or (self._tokens and self._tokens.problem)
