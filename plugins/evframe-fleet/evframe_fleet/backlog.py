@@ -49,8 +49,7 @@ class Backlog:
 
     def forget(self, offset: int) -> None:
         """Forget what is below *offset*, because it is settled."""
-        if self.repeated:
-            self.repeated = {each for each in self.repeated if each >= offset}
+        self.repeated = {each for each in self.repeated if each >= offset}
 
     def read(self) -> None:
         """Read some of what is missing, unless that is under way."""

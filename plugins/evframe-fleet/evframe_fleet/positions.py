@@ -67,7 +67,7 @@ class Positions:
         changed = {key: low for key, low in slow.items() if self.written.get(key) != low or key in self._unsure}
         self._unsure.update(changed)
         self.written = {**changed, **self.written}
-        if not (yield [(self.key_of(key), self._value(low)) for key, low in changed.items()]):
+        if not (yield [(self._key_of(key), self._value(low)) for key, low in changed.items()]):
             return False
         self._unsure.difference_update(changed)
         self.written |= changed
@@ -77,7 +77,7 @@ class Positions:
             self.front = front
         risen = [key for key, place in self.written.items() if key not in slow and place <= front]
         self._unsure.update(risen)
-        if not (yield [(self.key_of(key), self._value(None)) for key in risen]):
+        if not (yield [(self._key_of(key), self._value(None)) for key in risen]):
             return False
         self._unsure.difference_update(risen)
         for key in risen:
@@ -98,8 +98,7 @@ class Positions:
         else:
             self._put_all(records, partial(self._proceed, steps, over))
 
-    def key_of(self, socket: str) -> str:
-        """Return the key of the record with the separate position of a subscriber."""
+    def _key_of(self, socket: str) -> str:
         return key_of("behind", self._partition, socket)
 
     def _value(self, place: int | None) -> bytes:
@@ -123,6 +122,6 @@ class Positions:
 
     def write_again(self, kind: str, socket: str = "") -> None:
         """Write the owner, the front, or the separate position of a subscriber, behind a void record."""
-        key = self.key_of(socket) if socket else key_of(kind, self._partition)
+        key = self._key_of(socket) if socket else key_of(kind, self._partition)
         places = {"owner": dumps({"o": self._stamp}), "front": self._value(self.front)}
         self._log.put_lease(key, places.get(kind, self._value(self.written.get(socket))), lambda _: None)

@@ -103,9 +103,8 @@ class Sharing:
     def due(self, lease: Subscription) -> float | None:
         """Prolong a lease of the fleet: the gateway that delivers to its subscriber ends it for all."""
         socket, event = lease.subscriber.socket, lease.event
-        if not is_lasting(socket) or self.is_local(event):
-            return None
-        if not self.machine.leases.is_shared(event.name, key_of(socket.canonical)):
+        may_be_shared = is_lasting(socket) and not self.is_local(event)
+        if not (may_be_shared and self.machine.leases.is_shared(event.name, key_of(socket.canonical))):
             return None
         self._over.add(lease)
         return self._prolonged_s

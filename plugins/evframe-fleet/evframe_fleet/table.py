@@ -191,15 +191,18 @@ class Table:
 
     def _read_position(self, key: str, kind: str, names: list[Any], record: Any) -> bool:
         partition = names[0]
+        owner = self.owners.get(partition, (0, ""))
         if kind == "owner":
-            return record is None or self._own(partition, tuple(record["o"]))
+            if record is not None and record["o"][0] > owner[0]:
+                owner = self.owners[partition] = tuple(record["o"])
+            return record is None or tuple(record["o"]) == owner
         places: Any = self.fronts if kind == "front" else self.behind[partition]
         name = names[-1]
         if record is None:
             if name in places and self._read_at[key] < self._gap:
                 del places[name]
             return name not in places
-        if record["o"][0] < self.owners.get(partition, (0, ""))[0]:  # only one process writes in an epoch
+        if record["o"][0] < owner[0]:  # only one process writes in an epoch
             return False
         if record["at"] is None:
             places.pop(name, None)
@@ -207,12 +210,6 @@ class Table:
             places[name] = record["at"]
             self._read_at[key] = self.offset
         return True
-
-    def _own(self, partition: int, stamp: Stamp) -> bool:
-        owner = self.owners.get(partition, (0, ""))
-        if stamp[0] > owner[0]:
-            self.owners[partition] = stamp
-        return stamp[0] > owner[0] or stamp == owner
 
     def state_of(self, key: str, writer: str) -> bytes:
         """Return the record of a lease that says what is."""
