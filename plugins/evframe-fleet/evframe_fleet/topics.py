@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
@@ -21,12 +22,15 @@ from evframe_kafka_clients.consuming import for_a_producer
 from evframe_kafka_clients.places import Places
 from evframe_kafka_clients.starting import closing_connections
 
+from evframe.plugin import LogLimiter
 from evframe_fleet.group import members_of
 from evframe_fleet.options import Options
 
 _LEAST_LAG_MS: Final = 60_000  # what is written over is read by every gateway that is not away for longer
 _LOOK_S: Final = 0.1
 _REPLICAS: Final = (InvalidReplicationFactorError, PolicyViolationError)
+log = logging.getLogger("evframe.fleet")
+_limiter = LogLimiter()
 
 
 class TopicError(Exception):
@@ -147,6 +151,20 @@ class Topics:
                 f"topic {name!r}: expected max.message.bytes of frame_bytes, {self._options.frame_bytes}, or more,"
                 f" got {most}"
             )
+        if policy == "delete":
+            self._look_at_retention(name, kept)
+
+    def _look_at_retention(self, name: str, kept: Mapping[str, str]) -> None:
+        """Warn when the brokers delete events sooner than the option says; a person may want that."""
+        expected_ms, size = self._options.retention_s * 1000, int(kept.get("retention.bytes", -1))
+        kept_ms = int(kept.get("retention.ms", -1))
+        if not (0 <= kept_ms < expected_ms or size >= 0):
+            return
+        repeated = _limiter.due(name)
+        if repeated is not None:
+            got = {"retention.ms": kept_ms, "retention.bytes": size}
+            extra = {"topic": name, "retention_s": self._options.retention_s, "got": got, "repeated": repeated}
+            log.warning("the topic of the events keeps them for less than retention_s", extra=extra)
 
     async def _configuration(self, admin: AIOKafkaAdminClient, name: str) -> dict[str, str]:
         """Return the settings of a topic; none where the login may not read them."""

@@ -449,6 +449,21 @@ async def test_topics_that_lose_events_are_refused(kafka, resolver, others, prob
         await Topics(attrs.evolve(options, **changed), places).prepare(made, 30)
 
 
+async def test_a_topic_that_keeps_events_for_less_is_a_warning(kafka, resolver, caplog):
+    """Somebody may want it, and somebody else has forgotten it: the log has what is expected, and what there is."""
+    options = options_of(kafka.port, retention_s=3600)
+    places = Places(options.endpoints, resolver, by_name=False)
+    made = {"bootstrap_servers": await places.servers()}
+    await Topics(options, places).prepare(made, 30)
+    await Topics(options, places).prepare(made, 30)
+    said = "the topic of the events keeps them for less than retention_s"
+    assert said not in caplog.text
+    await Topics(attrs.evolve(options, retention_s=7200), places).prepare(made, 30)
+    record = next(each for each in caplog.records if each.message == said)
+    assert (record.topic, record.retention_s) == (options.events_topic, 7200)
+    assert record.got["retention.ms"] == 3_600_000
+
+
 async def test_a_refused_topic_is_reported(kafka, resolver):
     """The sentence about a topic that cannot be used is the status of the fleet."""
     options = options_of(kafka.port)
