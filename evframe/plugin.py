@@ -32,6 +32,7 @@ from evframe.delivery.limits import Limits
 from evframe.delivery.members import Address, Member
 from evframe.delivery.nesting import delivering
 from evframe.delivery.ordering import Ordering, Step
+from evframe.delivery.probes import contained_problem_of
 from evframe.delivery.queues import NO_DONES, STORED, Done, MemoryQueue, Queue, QueueFull, UntilStored
 from evframe.delivery.sockets import endpoints_of, leaves, shown_socket
 from evframe.delivery.statistics import StatisticGroup
@@ -119,6 +120,7 @@ __all__ = [
     "check_timeout",
     "comes_from_outside",
     "connection_problem",
+    "contained_problem_of",
     "delivering",
     "describe_changes",
     "did_you_mean",

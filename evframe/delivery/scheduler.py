@@ -76,7 +76,7 @@ class Scheduler:
         self._context = contextvars.Context()
         self._context.run(delivering.set, True)
         self._under_way: dict[Subscriber, dict[Batch, asyncio.Future[None]]] = {}
-        self._probes: dict[Subscriber, asyncio.Future[None]] = {}
+        self._probes: dict[Subscriber, asyncio.Future[Any]] = {}
         self._number = 0
         self.room = Room()
         """Callers that raise with `overflow = "block"` wait here."""
@@ -350,7 +350,7 @@ class Scheduler:
                     raise
                 log.exception("an observer of deliveries raised an error", extra={"socket": socket.canonical})
 
-    def probe(self, subscriber: Subscriber, question: Coroutine[Any, Any, None]) -> asyncio.Future[None]:
+    def probe(self, subscriber: Subscriber, question: Coroutine[Any, Any, object]) -> asyncio.Future[Any]:
         """Run *question* about the peer of an idle subscriber in the place of a batch; events wait for its end.
 
         *question* raises Unavailable when the peer cannot be reached.

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from evframe import Batch
+from evframe.plugin import contained_problem_of
 
 if TYPE_CHECKING:
     from evframe.plugin import PluginContext, Subscriber
@@ -28,16 +26,6 @@ async def warm_up(context: PluginContext) -> None:
     for each in roster.by_socket.values():
         if not (each.depth or each.batches or each.ended or each.away):  # an empty batch shows no peer that is back
             firsts.setdefault(id(each.transport), each)
-    probes = [roster.scheduler.probe(each, _connect(each)) for each in firsts.values()]
+    probes = [roster.scheduler.probe(each, contained_problem_of(each, _LIMIT_S)) for each in firsts.values()]
     if probes:
         await asyncio.wait(probes, timeout=_LIMIT_S)
-
-
-async def _connect(subscriber: Subscriber) -> None:
-    result = None
-    with suppress(Exception):
-        async with asyncio.timeout(_LIMIT_S):
-            result = subscriber.transport.deliver(subscriber.socket, Batch(()))
-            if isinstance(result, Awaitable):
-                await result
-    del result  # its error has a traceback with this frame
