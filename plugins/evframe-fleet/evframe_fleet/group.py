@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
@@ -59,8 +60,9 @@ async def members_of(options: Options, send: Send) -> list[Described] | None:
         return None
     found = []
     for _, _, _, metadata, *_ in () if code else members:  # a login may be permitted to join, and not to look
-        described = ConsumerProtocolMemberMetadata.decode(metadata)
-        if options.events_topic in described.subscription and described.user_data:
-            own = loads(described.user_data)
-            found.append(Described(own["is_new"], own["leases_topic"]))
+        with suppress(ValueError, TypeError, KeyError):  # of an earlier release, or no gateway at all
+            described = ConsumerProtocolMemberMetadata.decode(metadata)
+            if options.events_topic in described.subscription:
+                own = loads(described.user_data)
+                found.append(Described(bool(own["is_new"]), str(own["leases_topic"])))
     return sorted(found)

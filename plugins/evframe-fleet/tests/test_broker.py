@@ -8,6 +8,9 @@ from contextlib import asynccontextmanager
 
 import attrs
 import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from brokers.proxy import FaultProxy
 from evframe_fleet.broker import Broker
 from evframe_fleet.options import Options
@@ -390,6 +393,32 @@ async def test_of_two_leases_topics_one_continues(kafka, resolver, monkeypatch, 
             await until(lambda: len(other.owned) == 4)
             assert not any(other.reports)
             assert not refused.owned
+
+
+@pytest.mark.parametrize("said", [b"", b"\0", b"[]", b'{"leases_topic": 1}'])
+async def test_a_member_that_says_nothing_of_its_leases_is_left_alone(kafka, resolver, said):
+    """A gateway of an earlier release is a member as before, and whatever another program says is no error."""
+
+    class Other(RoundRobinPartitionAssignor):
+        @classmethod
+        def metadata(cls, topics):
+            return ConsumerProtocolMemberMetadata(cls.version, list(topics), said)
+
+    options = options_of(kafka.port)
+    async with running(options, resolver) as one:
+        await until(lambda: len(one.owned) == 4)
+        other = AIOKafkaConsumer(
+            options.events_topic,
+            bootstrap_servers=options.brokers,
+            group_id=options.group_id,
+            partition_assignment_strategy=(Other,),
+        )
+        await other.start()
+        try:
+            await until(lambda: len(one.owned) == 2)
+            assert not any(one.reports)
+        finally:
+            await other.stop()
 
 
 async def test_a_session_that_the_brokers_refuse_is_reported(kafka, resolver):
