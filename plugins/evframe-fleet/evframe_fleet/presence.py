@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from evframe_fleet.parts import Parts
 
 _GONE_S: Final = 3600.0
+_CLOCKS_S: Final = 5.0  # by how much clocks may differ
 
 
 class Presence:
@@ -27,6 +28,7 @@ class Presence:
         self._parts = parts
         self._every_s = parts.settings.session_s / 2
         self._read_at: dict[str, float] = {}  # by this gateway's clock
+        self._ahead_s: dict[str, float] = {}  # by how much their clocks are ahead of the one here, at least
         self._written_at = -inf
         self._written: Sequence[int] = ()
         self._begun_at = inf  # when what this member has written first was read
@@ -42,6 +44,7 @@ class Presence:
             self._begun_at = min(self._begun_at, now)
         age_s = max(0.0, parts.wall() - record["at"]) if record is not None and now < self._begun_at else 0.0
         self._read_at[name] = now - age_s
+        self._ahead_s[name] = 0.0 if record is None else record["at"] - parts.wall()
 
     def silent_s(self, name: str) -> float:
         """Return for how many seconds a member has written nothing."""
@@ -51,6 +54,14 @@ class Presence:
         """Return whether a member has not left, and has written lately what it has."""
         limit_s = self._parts.settings.session_s + self._every_s
         return name in self._parts.table.members and self.silent_s(name) < limit_s
+
+    @property
+    def ahead_s(self) -> dict[str, float]:
+        """The members that live and whose clocks differ from the one here, by how many seconds they are ahead.
+
+        A record that was read late would seem to be of a clock that is behind: the member itself finds others ahead.
+        """
+        return {name: by for name, by in self._ahead_s.items() if by > _CLOCKS_S and self.is_alive(name)}
 
     @property
     def namesakes(self) -> list[str]:
@@ -82,3 +93,4 @@ class Presence:
             if each["at"] < parts.wall() - _GONE_S:
                 parts.log.put_lease(key_of("member", name), None, lambda _: None)
                 self._read_at.pop(name, None)
+                self._ahead_s.pop(name, None)

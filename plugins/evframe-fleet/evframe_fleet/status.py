@@ -66,7 +66,7 @@ class Status:
         self._limiter.log(problem, log.warning, "the fleet is not connected", **extra)
 
     def look(self) -> None:
-        """Show whether each partition can be had, and whether another gateway has this name; call this every second."""
+        """Show whether each partition can be had, and what is wrong with other gateways; call this every second."""
         parts = {"no member has": self.without_owner, "no broker leads": self.without_leader}
         problem = "; ".join(f"{what} {_ranges(numbers)}" for what, numbers in parts.items() if numbers)
         self._group.set_status(-1 if problem else 1, problem or "all of them have owners", PARTITIONS)
@@ -74,6 +74,10 @@ class Status:
         if namesakes:
             message = "other gateways have the same name; give each one its own"
             self._limiter.log("name", log.warning, message, gateway=self._options.name, members=namesakes)
+        ahead_s = {name: round(by, 1) for name, by in self._machine.presence.ahead_s.items()}
+        if ahead_s:
+            message = "the clocks of gateways differ, and subscriptions end too early or too late"
+            self._limiter.log("clock", log.warning, message, ahead_s=ahead_s)
 
     @property
     def without_owner(self) -> list[int]:

@@ -278,6 +278,24 @@ def test_gateways_with_one_name_know_of_each_other():
     assert third.member.presence.namesakes == [one.name]
 
 
+def test_a_clock_that_is_ahead_is_found_by_the_others():
+    """Of two clocks that differ by much, one is ahead, and the gateway with the other one finds that while both live."""
+    world = World(1)
+    quiet(world, 4)
+    one, other = world.running
+    assert one.member.presence.ahead_s == other.member.presence.ahead_s == {}
+
+    other.skew += 60
+    quiet(world, 4)
+    assert list(one.member.presence.ahead_s) == [other.name]
+    assert one.member.presence.ahead_s[other.name] == pytest.approx(60, abs=5)
+    assert other.member.presence.ahead_s == {}
+
+    world.kill(other, 0)
+    quiet(world, 30)
+    assert one.member.presence.ahead_s == {}
+
+
 def test_a_member_of_another_group_is_found_while_it_has_partitions():
     """One of another topic, or that has none or is dead, does not matter."""
     world = World(1)

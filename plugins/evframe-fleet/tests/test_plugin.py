@@ -366,6 +366,19 @@ async def test_records_of_others_are_left_alone(gateways, kafka, caplog):
     assert "the fleet has a fault" not in caplog.text
 
 
+async def test_a_clock_that_is_ahead_is_a_warning(gateways, kafka, caplog):
+    """The line of the log names the gateway, and by how many seconds its clock is ahead."""
+    said = "the clocks of gateways differ, and subscriptions end too early or too late"
+    async with gateways.one() as one, AIOKafkaProducer(bootstrap_servers=f"127.0.0.1:{kafka.port}") as producer:
+        await joined(one)
+        record = {"name": "other", "at": time.time() + 60, "partitions": []}
+        topic = gateways.options.leases_topic
+        await producer.send_and_wait(topic, json.dumps(record).encode(), key=b'["member","other-1"]', partition=0)
+        await until(lambda: said in caplog.text)
+        (line,) = (each for each in caplog.records if each.message == said)
+        assert line.ahead_s == {"other-1": pytest.approx(60, abs=5)}
+
+
 async def test_a_subscription_before_the_start_is_that_of_all_gateways(gateways):
     """What a program subscribes before it enters the interface is written when there is a loop, and gets its events."""
     async with gateways.one() as one, gateways.one(early=["memory:a"]) as two:
