@@ -17,7 +17,7 @@ WALK, OTHER = "use-the-client.md", "limit-clients.md"  # pages of the small site
 
 def build(root, folder):
     return subprocess.run(
-        [sys.executable, root / ".ci" / "docs", folder], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, root / ".ci" / "docs", folder], capture_output=True, text=True, timeout=110, check=False
     )
 
 
