@@ -41,6 +41,8 @@ class Server(StreamServer):
             self.pings += 1
             if not self.is_silent:
                 writer.write(mqtt5.PingRespPacket().write())
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            writer.close()  # as a server has to, which clients await
         elif isinstance(packet, mqtt5.PublishPacket):
             self.packets.append(packet)
             found = self.answer(packet, number)
