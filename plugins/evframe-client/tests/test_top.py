@@ -1,12 +1,14 @@
 """The subscribers that `evframe top` shows: samples of what a gateway reports, the table of them, and the keys."""
 
 import json
+import signal
 import sys
 
 import attrs
 import pytest
 from click.testing import CliRunner
 from evframe_client import ManagementError
+from evframe_client.commands import screen
 from evframe_client.commands.controls import Controls, Pressed
 from evframe_client.commands.rows import COLUMNS, Query, Row, Sample, Total, ordered
 from evframe_client.commands.samples import Sampler
@@ -303,3 +305,13 @@ def test_without_rich(monkeypatch):
 
     assert (table.exit_code, table.stderr) == (1, 'Error: expected rich, pip install "evframe-client[commands]"\n')
     assert "no answer from" in form.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_raises_nothing_while_the_table_is_drawn(number):
+    """It wakes the screen, which ends: an exception could come in a finaliser, and would be ignored there."""
+    before = signal.getsignal(number)
+    with screen._woken() as (_, woken):
+        signal.raise_signal(number)
+        assert woken.recv(4096) == bytes([number])
+    assert signal.getsignal(number) is before

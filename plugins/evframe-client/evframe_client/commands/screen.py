@@ -31,6 +31,7 @@ from evframe_client.commands.table import SubscriberTable, duration, total_line
 _COLOURS: Final = 8  # that a terminal has, if it has any
 _AROUND: Final = 6  # lines round the rows: two at the top, the names of the columns, two empty ones, and the keys
 _SAMPLE: Final = 0  # what wakes the screen, beside the numbers of signals
+_ENDS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 
 def console() -> Console:
@@ -131,7 +132,7 @@ class _Asker:
 
 
 def show(sampler: Sampler, url: str, interval_s: float, console: Console) -> None:
-    """Show a new sample each *interval_s* seconds on the terminal, until q, Ctrl-C or SIGTERM.
+    """Show a new sample each *interval_s* seconds on the terminal, until q, Ctrl-C, SIGTERM or SIGHUP.
 
     A gateway that does not answer is asked again; its last sample stays, below the reason. Ctrl-Z leaves the terminal
     as it was, until the command continues.
@@ -168,6 +169,8 @@ def _run(live: Live, view: _View, asker: _Asker, woken: socket.socket, most: int
     while True:
         live.refresh()
         keys, signals = _wait(woken)
+        if signals & _ENDS:
+            return None
         pressed = None if keys is None else controls.press(keys)
         if pressed is Pressed.QUIT:
             return None
@@ -215,13 +218,18 @@ def _stop() -> None:
 
 @contextmanager
 def _woken() -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Yield two ends: a byte for the first one, or a signal about the terminal, wakes who waits for the second."""
+    """Yield two ends: a byte for the first one, or a signal, wakes who waits for the second.
+
+    No handler raises an exception meanwhile: it would come anywhere, and be ignored in a finaliser, or leave the
+    library that draws in the midst of its work.
+    """
     waker, woken = socket.socketpair()
     with waker, woken, ExitStack() as stack:
         waker.setblocking(False)
         woken.setblocking(False)
-        for number in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT):
-            stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
+        for number in (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT, *_ENDS):
+            if number not in _ENDS or signal.getsignal(number) is not signal.SIG_IGN:
+                stack.callback(signal.signal, number, signal.signal(number, lambda *_: None))
         stack.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False))
         yield waker, woken
 
