@@ -24,6 +24,7 @@ FIELDS = {
     "text": "msg",
     "raw": "rawmsg",
 }
+_BEGIN = b'{"priority":'  # of a line of the file
 CONFIGURATION = """
 global(workDirectory="{folder}" net.enableDNS="off" maxMessageSize="{most}"
   defaultNetstreamDriverCAFile="{folder}/authority.pem"
@@ -102,5 +103,7 @@ class Rsyslog(OwnBroker):
         path = self.folder / "parsed"
         lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
         mark = b"" if host is None else b'"%b"' % host.encode()
-        found = [json.loads(line.decode(errors="surrogateescape")) for line in lines if mark in line]
+        # A kill cuts a line in its midst, and the next process writes behind it.
+        whole = (line[line.rindex(_BEGIN) :] for line in lines)
+        found = [json.loads(line.decode(errors="surrogateescape")) for line in whole if mark in line]
         return [{**each, "data": each["data"][0] if each["data"] else None} for each in found]
