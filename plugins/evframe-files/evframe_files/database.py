@@ -15,6 +15,7 @@ from urllib.parse import quote
 from evframe_files import pages
 from evframe_files.private import MODE, lock, open_private
 
+_CLOSED: Final = -1
 _FOLD_S: Final = 1.0
 _RESERVE: Final = "reserve"  # a table whose pages are free once it is dropped
 Change = Callable[[sqlite3.Connection], object]
@@ -90,13 +91,18 @@ class DatabaseFile:
                 if os.path.isfile(name):
                     os.chmod(name, MODE)
         except BaseException:
-            os.close(self._lock)
+            self.close()
             raise
 
     @property
     def is_open(self) -> bool:
         """Whether the database is open."""
         return self._database is not None
+
+    @property
+    def has_mark(self) -> bool:
+        """Whether the file says that it is of this kind, be it damaged or not; False where kinds have no mark."""
+        return self._kind.application != 0 and pages.header(self.path)[0] == self._kind.application
 
     @property
     def is_gone(self) -> bool:
@@ -130,6 +136,11 @@ class DatabaseFile:
         database = _connect(self.path)
         try:
             self._prepare(database)
+        except UnicodeDecodeError:  # a name in SQLite's message about the tables
+            database.close()
+            error = sqlite3.DatabaseError("malformed database schema")
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error from None
         except BaseException:
             database.close()
             raise
@@ -238,10 +249,17 @@ class DatabaseFile:
             self._database = None
 
     def close(self) -> None:
-        """Close the database and the file."""
+        """Close the database and the file, unless that was done before."""
         self.shut()
         # Not before: the locks of a process on a file end with any of its descriptors.
-        os.close(self._lock)
+        if self._lock != _CLOSED:
+            os.close(self._lock)
+            self._lock = _CLOSED
+
+    def __del__(self) -> None:
+        # An interface that was made and never entered is not left either: the next one may use the file.
+        if getattr(self, "_lock", _CLOSED) != _CLOSED:
+            self.close()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """SQLite files with a lock, a version and an owner."""
 
+import gc
 import os
 import sqlite3
 import stat
@@ -201,6 +202,27 @@ def test_new_file_that_finds_no_room(path, tmp_path):
         assert [each.name for each in tmp_path.iterdir()] == ["notes"]
         file.replace(lambda _: None)
     assert notes(path) == []
+
+
+def test_a_file_that_nobody_has_closed(path):
+    """It is closed with its object, as that of an interface that is never entered, and may be used again."""
+    file = opened(path, SECOND)
+    del file
+    gc.collect()
+    opened(path, SECOND).close()
+
+
+def test_changed_bytes_are_damage(path):
+    """A text that is no UTF-8 and a column with another name are damage."""
+    with closing(opened(path, SECOND)) as file:
+        file.database.executemany("INSERT INTO note (text) VALUES (?)", [(f"text {number}",) for number in range(100)])
+    sound = Path(path).read_bytes()
+    for before, after in ((b"text 50", b"text \xff0"), (b"text BLOB", b"next BLOB")):
+        assert sound.count(before) == 1
+        Path(path).write_bytes(sound.replace(before, after))
+        with closing(opened(path, SECOND)) as file, pytest.raises(sqlite3.Error) as problem:
+            file.database.execute("SELECT text FROM note").fetchall()
+        assert is_damage(problem.value), problem.value
 
 
 def test_file_that_is_gone(path):

@@ -94,3 +94,5 @@ class Mended:
     """Where the file is that was damaged or replaced; None when it is the same one, or gone."""
     is_new: bool = False
     """Whether the file is another one than before."""
+    damaged: Mapping[str, int] = attrs.field(factory=dict)
+    """By subscriber, how many events of the file before were in frames that are damaged."""

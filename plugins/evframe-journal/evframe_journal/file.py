@@ -10,12 +10,13 @@ from concurrent.futures import Future
 from typing import Any, Final, Protocol, TypeVar
 
 from evframe_files.database import DatabaseFile, transaction
+from evframe_files.errors import is_damage
 
 from evframe_journal import rows
 from evframe_journal.bounds import Commit, FileBounds, Kept, Mended, Reading
 from evframe_journal.discard import Discard, Discarded, discard
 from evframe_journal.letters import Filter, LetterTable, Page
-from evframe_journal.problems import GoneError, is_spoilt
+from evframe_journal.problems import GoneError
 from evframe_journal.rows import KIND
 from evframe_journal.worker import Worker
 
@@ -89,7 +90,7 @@ class JournalFile:
             rows.bound(self._file.database, self._bounds.max_bytes)
             return rows.kept(self._file.database)
         except sqlite3.Error as error:
-            self._is_damaged |= is_spoilt(error)
+            self._is_damaged |= is_damage(error)
             raise
 
     def write(self, commit: Commit, done: Done) -> None:
@@ -159,22 +160,23 @@ class JournalFile:
         file = self._file
         if file is None:
             file = self._file = DatabaseFile(self._path, KIND)
+        damaged: dict[str, int] = {}
         moved_to, is_new = None, self._is_damaged or (file.is_open and file.is_gone)
         if is_new:
             source = file.salvage_rows() if self._is_damaged else rows.every_row(file.database)
-            moved_to = file.replace(rows.filling(source, loaded, memory, failed))
+            moved_to = file.replace(rows.filling(source, loaded, memory, failed, damaged))
             self._is_damaged = False
         if is_new or not file.is_open:
             self.open()
         database = file.database
         left = {key: rows.count_from(database, key, position) for key, position in loaded.items()}
-        return Mended(rows.kept(database), left, moved_to, is_new)
+        return Mended(rows.kept(database), left, moved_to, is_new, damaged)
 
     def _run(self, work: Callable[[], _Result], done: Done) -> None:
         def over(future: Future[_Result]) -> None:
             error = future.exception()
             if error is not None:
-                self._is_damaged |= is_spoilt(error)
+                self._is_damaged |= is_damage(error)
             done(None if error is not None else future.result(), error)
 
         self._thread.run(work, over)

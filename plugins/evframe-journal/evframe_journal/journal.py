@@ -251,9 +251,7 @@ class Journal:
                 self._failed(error or OSError())
                 return
             self._attempts.is_broken = False
-            if self.kept is None:
-                self._adopt(mended.kept)
-            lost = 0
+            lost = self._adopt(mended) if self.kept is None else 0
             for key, queue in known.items():
                 if self._queues.get(key) is queue:
                     lost += queue.lose(on_disk[key] - mended.left[key])
@@ -266,13 +264,16 @@ class Journal:
         loaded = {key: queue.disk_start for key, queue in known.items()}
         self.file.mend(Commit(frames, lows, has_letters=policies), loaded, ends, done)
 
-    def _adopt(self, kept: Mapping[str, Kept]) -> None:
-        """Give the queues that were made before the file could be read what it has for them."""
-        left = dict(kept)
+    def _adopt(self, mended: Mended) -> int:
+        """Give the queues that were made before the file was read what it has for them; return how many it lacks."""
+        left = dict(mended.kept)
         found = {key: left.pop(key, Kept(0, 0, 0)) for key in self._queues}
         self.restore(left)
         for key, queue in self._queues.items():
-            queue.adopt(found[key])
+            lost = mended.damaged.get(key, 0)
+            queue.adopt(attrs.evolve(found[key], count=found[key].count + lost))
+            queue.lose(lost)
+        return sum(mended.damaged.values())
 
     def read(self, queue: KeptQueue, position: int, most: int) -> None:
         """Read up to *most* events from *position* on, and give them to *queue*."""

@@ -181,7 +181,11 @@ def every_row(database: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
 
 
 def filling(
-    rows: Iterable[tuple[Any, ...]], loaded: Mapping[str, int], memory: Commit, failed: Mapping[str, int]
+    rows: Iterable[tuple[Any, ...]],
+    loaded: Mapping[str, int],
+    memory: Commit,
+    failed: Mapping[str, int],
+    damaged: dict[str, int],
 ) -> Callable[[sqlite3.Connection], object]:
     """Return what fills a new file with those of *rows* that are of this format, and with what is in memory.
 
@@ -190,12 +194,14 @@ def filling(
         loaded: by subscriber, the position below which the other file is not asked.
         memory: the events below that are not settled, and by subscriber the lowest position that is not.
         failed: by subscriber, the position below which the other file has events that are being discarded.
+        damaged: gets how many events the frames lack that are put aside, by subscriber.
     """
 
     def fill(database: sqlite3.Connection) -> None:
+        damaged.clear()  # of an attempt that has failed
         for row in rows:
             with suppress(ValueError, TypeError, AttributeError, sqlite3.IntegrityError):
-                _take(database, row, loaded, failed)
+                _take(database, row, loaded, failed, damaged)
         database.execute(_MISSING)
         write(database, memory)
 
@@ -203,7 +209,11 @@ def filling(
 
 
 def _take(
-    database: sqlite3.Connection, row: tuple[Any, ...], loaded: Mapping[str, int], failed: Mapping[str, int]
+    database: sqlite3.Connection,
+    row: tuple[Any, ...],
+    loaded: Mapping[str, int],
+    failed: Mapping[str, int],
+    damaged: dict[str, int],
 ) -> None:
     """Insert a row of another file, unless it is in memory, or no row of these tables."""
     match row:
@@ -218,7 +228,8 @@ def _take(
             if last < failed.get(key, -sys.maxsize):
                 start = -sys.maxsize
             if last >= start:
-                _take_frame(database, (key, first, last, count, body), start)
+                lost = _take_frame(database, (key, first, last, count, body), start)
+                damaged[key] = damaged.get(key, 0) + lost
         case float() as at, bytes() | str() as name, int() as first, int() as last, int() as count, bytes() as body:
             database.execute(_PUT_ASIDE, (at, _text(name), first, last, count, body))
         case _, _, _, bytes(), bytes(), bytes(), bytes(), int(), bytes():
@@ -229,8 +240,9 @@ def _text(value: bytes | str) -> str:
     return value if isinstance(value, str) else value.decode()
 
 
-def _take_frame(database: sqlite3.Connection, row: tuple[str, int, int, int, bytes], start: int) -> None:
-    key, first, _, _, body = row
+def _take_frame(database: sqlite3.Connection, row: tuple[str, int, int, int, bytes], start: int) -> int:
+    """Insert a frame, and put it aside if it is damaged; return how many events are lost with it."""
+    key, first, last, count, body = row
     try:
         frame = Frame.decoded(key, first, body, start)
     except DamagedFrameError as error:
@@ -238,8 +250,9 @@ def _take_frame(database: sqlite3.Connection, row: tuple[str, int, int, int, byt
         rest = error.rest and error.rest.since(start)
         if rest is not None:
             insert(database, rest)
-    else:
-        database.execute(_FRAME, row if first >= start else _row(frame))
+        return error.lost_from(start, first, last, count)
+    database.execute(_FRAME, row if first >= start else _row(frame))
+    return 0
 
 
 def _row(frame: Frame) -> tuple[str, int, int, int, bytes]:

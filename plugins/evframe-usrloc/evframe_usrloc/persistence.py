@@ -79,6 +79,8 @@ class Persistence:
         except TimeoutError:
             self._refuse(TimeoutError("it takes too long to open"))
         except (sqlite3.Error, OSError) as error:
+            if self._store.is_damaged:
+                return
             if is_damage(error) or not may_pass(error):
                 self._refuse(error)
             self._cannot_open(error)
@@ -97,7 +99,7 @@ class Persistence:
             log.error("the store cannot be opened, which is tried again", extra=extra)
 
     async def _open_again(self) -> None:
-        while not self._is_open:
+        while not (self._is_open or self._store.is_damaged):
             await asyncio.sleep(_AGAIN_S)
             try:
                 await self._call(self._store.open)
@@ -124,18 +126,25 @@ class Persistence:
         return True
 
     async def _read(self, *, silently: bool) -> None:
+        if await self._is_sound(silently=silently):
+            return
+        self.errors += 1
+        kept = await self._call(self._store.salvage)
+        for start in range(0, len(kept), _READ):
+            self._restore(kept[start : start + _READ], silently=silently)
+            await asyncio.sleep(0)
+        await self._rebuild(kept)
+
+    async def _is_sound(self, *, silently: bool) -> bool:
+        """Read what can be read as it should be, and return whether that is all."""
         try:
-            while found := await self._call(self._store.read, _READ):
+            while self._is_open and (found := await self._call(self._store.read, _READ)):
                 self._restore(found, silently=silently)
         except sqlite3.Error as error:
             if not is_damage(error):
                 raise
-            self.errors += 1
-            kept = await self._call(self._store.salvage)
-            for start in range(0, len(kept), _READ):
-                self._restore(kept[start : start + _READ], silently=silently)
-                await asyncio.sleep(0)
-            await self._rebuild(kept)
+            return False
+        return self._is_open
 
     def _restore(self, found: list[Binding], *, silently: bool) -> None:
         now = self._clock()

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final, cast
 
 from evframe_files.database import DatabaseFile, Kind, transaction
+from evframe_files.errors import is_damage
 from evframe_files.pages import Row
 
 from evframe_usrloc.contacts import AOR, CALLID, DOMAIN, LATENCY, MODIFIED, URI, Binding, is_text, unpack
@@ -70,15 +71,23 @@ class Store:
 
         Raises:
             OSError: if it cannot be made, another process uses it, or it is another program's or of a later version.
-            sqlite3.Error: if it cannot be opened, perhaps only now.
+            sqlite3.Error: if it cannot be opened, perhaps only now; a store of ours that is damaged can be salvaged.
         """
         file = DatabaseFile(self._path, KIND)
         try:
             file.open()
-        except BaseException:
-            file.close()
+        except BaseException as error:
+            if is_damage(error) and file.has_mark:
+                self._file = file
+            else:
+                file.close()
             raise
         self._file = file
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether it could not be opened because of damage, and can be salvaged."""
+        return self._file is not None and not self._file.is_open
 
     def read(self, most: int) -> list[Binding]:
         """Return up to *most* further contacts, by address; none once all were read."""

@@ -1,6 +1,7 @@
 """The store: what it takes, what it refuses, and what it has after a kill."""
 
 import asyncio
+import errno
 import os
 import signal
 import sqlite3
@@ -9,6 +10,7 @@ import sys
 import threading
 
 import pytest
+from damage import each_damaged
 from evframe_files.database import DatabaseFile
 from evframe_usrloc import Options, Registration, Usrloc
 from evframe_usrloc.contacts import pack
@@ -295,12 +297,13 @@ async def test_what_is_no_store(path, clock, what, tmp_path):
     assert (tmp_path / "usrloc.sqlite").read_bytes() == before
 
 
-async def test_a_store_that_cannot_be_read(path, clock, caplog):
-    """That a store cannot be read is in the log and in the status; it stays as it is, and the registry works."""
-    store = Store(path)
-    store.open()
-    store.close()
-    rows(path, "DROP TABLE contact")
+async def test_a_store_that_cannot_be_read(path, clock, caplog, monkeypatch):
+    """That a disk cannot read a store is in the log and in the status; it stays as it is, and the registry works."""
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Store, "read", fail)
     async with recorder(path, clock) as second:
         usrloc = second.plugin("usrloc")
         await usrloc.ready()
@@ -309,6 +312,38 @@ async def test_a_store_that_cannot_be_read(path, clock, caplog):
         assert usrloc.counters()["Store"]["errors"] == 1
         assert usrloc.register("bob", "a").uri == "a"
     assert "the store cannot be read" in [record.message for record in caplog.records]
+    assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
+
+
+async def test_a_table_that_is_gone(path, clock, caplog):
+    """The store is made again, and the one without the table is kept aside."""
+    async with recorder(path, clock) as first:
+        first.plugin("usrloc").register("bob", "a")
+    rows(path, "DROP TABLE contact")
+    async with recorder(path, clock) as second:
+        await second.plugin("usrloc").ready()
+        second.plugin("usrloc").register("carol", "b")
+    assert "carol" in {aor for aor, _, _ in rows(path)}
+    assert os.path.exists(f"{path}.damaged")
+    assert caplog.messages.count("the store was damaged") == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_bytes_that_have_changed_anywhere(path, clock, seed):
+    """A start with a store in which any bytes are others has what is not in their places, and writes to it."""
+    async with recorder(path, clock) as first:
+        usrloc = first.plugin("usrloc")
+        await usrloc.ready()
+        for number in range(300):
+            usrloc.register(f"user{number:04}@example.org", f"sip:user{number}@192.0.2.1", callid=f"call-{number}")
+    for each in each_damaged(path, range(20 * seed, 20 * seed + 20)):
+        async with recorder(path, clock) as second:
+            usrloc = second.plugin("usrloc")
+            await usrloc.ready()
+            assert second.interface.status.group("usrloc").find().status > 0, each
+            assert len(usrloc) > 150, each
+            usrloc.register("bob", "a")
+        assert rows(path, "SELECT uri FROM contact WHERE aor = 'bob'") == [("a",)]
 
 
 KILLED = """
