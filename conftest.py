@@ -129,6 +129,15 @@ def brokers():
     started.remove()
 
 
+@pytest.fixture(autouse=True)
+def brokers_that_run(request):
+    """Fail the next test of a broker that has ended by itself, and that one alone."""
+    from brokers.session import KINDS
+
+    for name in KINDS.keys() & set(request.fixturenames):
+        request.getfixturevalue("brokers").check(name)
+
+
 @pytest.fixture(scope="session")
 def rabbitmq(brokers):
     """Return a RabbitMQ: that of EVFRAME_RABBITMQ (host:port), or one that is started for the tests."""

@@ -10,11 +10,12 @@ import termios
 from contextlib import contextmanager
 from select import select
 
-# The terminal controls the session, so that Ctrl-C is a signal.
+# The terminal controls the session, so that Ctrl-C is a signal; no signal of a terminal is ignored, as nohup has it.
 LEADER = """
 import ctypes, fcntl, os, signal, sys, termios
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """

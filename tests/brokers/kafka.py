@@ -154,7 +154,7 @@ class Kafka(OwnBroker):
     def _java(self, *words):
         program = self.run(*self._command(*words))
         if program.wait(60):
-            raise RuntimeError(f"{words[0]} failed: {(self.folder / 'output').read_text()[-2000:]}")
+            raise RuntimeError(f"{words[0]} failed: {self.printed}")
 
     def _command(self, *words):
         return ["java", *self._machine, "-cp", f"{LIBS}/*", *map(str, words)]

@@ -96,8 +96,13 @@ class OwnBroker:
             ended = self.process.poll()
             if ended is not None or time.monotonic() > until:
                 how = f"did not answer in {START_S} s" if ended is None else f"ended with {ended}"
-                raise RuntimeError(f"{self.name} {how}: {(self.folder / 'output').read_text()[-2000:]}")
+                raise RuntimeError(f"{self.name} {how}: {self.printed}")
             time.sleep(0.05)
+
+    @property
+    def printed(self):
+        """The end of what its processes have printed."""
+        return (self.folder / "output").read_text(errors="replace")[-4000:]
 
     def stop(self, how=signal.SIGTERM):
         """End the broker; SIGKILL ends it as a crash would."""

@@ -46,6 +46,23 @@ class Brokers:
             self._own[name].start()
         return self._own[name]
 
+    def check(self, name):
+        """Have a broker that was started run: a test may have left it stopped.
+
+        Raises:
+            RuntimeError: if it has ended by itself, with the end of what it printed; it is started again, too.
+        """
+        own = self._own.get(name)
+        if own is None:
+            return
+        ended = None if own.process is None else own.process.poll()
+        if ended is not None:
+            own.stop()
+        if own.process is None:
+            own.start()
+        if ended is not None:
+            raise RuntimeError(f"{own.name} has ended with {ended}: {own.printed}")
+
     def remove(self):
         """End all that were started."""
         for broker in self._own.values():

@@ -310,8 +310,11 @@ def test_without_rich(monkeypatch):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_raises_nothing_while_the_table_is_drawn(number):
     """It wakes the screen, which ends: an exception could come in a finaliser, and would be ignored there."""
-    before = signal.getsignal(number)
-    with screen._woken() as (_, woken):
-        signal.raise_signal(number)
-        assert woken.recv(4096) == bytes([number])
-    assert signal.getsignal(number) is before
+    inherited = signal.signal(number, signal.default_int_handler)  # one that nohup ignores stays ignored
+    try:
+        with screen._woken() as (_, woken):
+            signal.raise_signal(number)
+            assert woken.recv(4096) == bytes([number])
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, inherited)
