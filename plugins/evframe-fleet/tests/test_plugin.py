@@ -277,6 +277,10 @@ async def test_an_event_that_becomes_local_keeps_its_subscribers(gateways):
         assert names(two) == ["a", "c"]
         two.raise_event("E_A", {"n": 1})
         await until(lambda: gateways.transports[1].delivered.keys() == {"a", "c"})
+        await ask(one, "event_subscribe", event="E_A", socket="memory:a", expire=1)  # of no concern to the other one
+        await until(lambda: names(one) == ["a", "c"])
+        await until(lambda: names(one) == ["c"])
+        assert names(two) == ["a", "c"]
         await ask(one, "event_subscribe", event="E_A", socket="memory:c", expire=0)
         await until(lambda: names(two) == ["a"])
 
@@ -291,6 +295,17 @@ async def test_configured_subscriptions_are_held_by_each_configuration(gateways)
             await until(lambda: gateways.got("c") == [1])
         one.raise_event("E_A", {"n": 2})
         await until(lambda: sorted(gateways.got("c")) == [1, 2])  # each at the gateway that had the partition
+        assert names(one) == ["c"]
+
+
+async def test_a_configured_subscription_is_not_ended_elsewhere(gateways):
+    """A gateway without it in its files may end it for a client; the one that has it there writes it again."""
+    configured = SubscriptionOptions(event="E_A", socket="memory:c")
+    async with gateways.one(configured) as one, gateways.one() as two:
+        await until(lambda: names(two) == ["c"])
+        lease = two.subscriptions[0]
+        assert "result" in await ask(two, "event_subscribe", event="E_A", socket="memory:c", expire=0)
+        await until(lambda: names(two) == ["c"] and two.subscriptions[0] is not lease)
         assert names(one) == ["c"]
 
 
