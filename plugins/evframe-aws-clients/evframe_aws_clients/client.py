@@ -104,19 +104,19 @@ class AwsClient:
         except exceptions.ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400)
-            refused = Refused(str(code), status)
+            refusal = str(code), status
             without_tracebacks(error)
         except (exceptions.BotoCoreError, OSError) as error:  # TimeoutError is an OSError
-            refused = None
+            refusal = None
             reason = _problem(error)
             if isinstance(error, _NO_CREDENTIALS):
                 await self.close()  # it would never look for them again
             without_tracebacks(error)
         except (AttributeError, LookupError, TypeError, ValueError) as error:  # the library reads an answer
-            refused, reason = None, "bad_reply"
+            refusal, reason = None, "bad_reply"
             without_tracebacks(error)
-        if refused is not None:  # outside of the handler, because the library keeps its errors in cycles
-            raise refused
+        if refusal is not None:  # outside of the handler, because the library keeps its errors in cycles
+            raise Refused(*refusal)
         raise Unavailable(reason)
 
     async def _opened(self) -> Any:

@@ -90,8 +90,11 @@ class GatewayLeases:
                 await self.end(event)
 
         for outcome in await asyncio.gather(*map(end, events), return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+            try:
+                if isinstance(outcome, BaseException):
+                    raise outcome
+            finally:
+                del outcome  # the traceback of the error has this frame, and would form a cycle
 
 
 def listed_events(result: Any) -> list[str]:

@@ -64,8 +64,11 @@ class Places:
             if not isinstance(addresses, BaseException)
             for address in (addresses[:1] if self._by_name else addresses)
         ]
-        if not servers:
-            raise next(error for error in found if isinstance(error, BaseException))
+        try:
+            if not servers:
+                raise next(error for error in found if isinstance(error, BaseException))
+        finally:
+            del found  # the traceback of the error has this frame, and would form a cycle
         return servers
 
     async def connection_problem(self) -> str | None:

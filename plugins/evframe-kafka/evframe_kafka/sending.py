@@ -70,9 +70,12 @@ class Sending:
             by_partition[each.topic, each.partition].append(each)
         ways = (self._send(own, step) for own in by_partition.values())
         problem = next(filter(None, await asyncio.gather(*ways, return_exceptions=True)), None)
-        if problem is not None:
-            self.confirm()
-            raise problem
+        try:
+            if problem is not None:
+                self.confirm()
+                raise problem
+        finally:
+            del problem  # the traceback of the error has this frame, and would form a cycle
 
     async def _send(self, packed: list[Packed], step: Step | None) -> None:
         """Send batches of records to one partition; one that is refused is split, until single records are.

@@ -52,3 +52,32 @@ async def test_subscribers_leave_no_garbage(kafka):
         with no_garbage():
             for _ in range(3):
                 await once()
+
+
+async def test_a_way_that_is_cut_leaves_no_garbage(kafka):
+    """An error of a connection that was there, and a name that does not resolve, are in no cycle with their tracebacks."""
+    if not hasattr(kafka, "proxy_port"):
+        pytest.skip("the broker that is given has no listener behind a proxy")
+    topic = await make_topic(kafka)
+    options = Options(connect_timeout_ms=500, delivery_timeout_ms=500)
+    events = evframe.EventInterface(QUICK_END, plugins={"kafka": KafkaTransport(options)})
+    events.register_event("E_TEST")
+    async with events, FaultProxy(kafka.behind_proxy, kafka.proxy_port) as way:
+
+        async def once():
+            for text in (f"kafka:127.0.0.1:{way.port}/{topic}", f"kafka:no-such-name.invalid:9092/{topic}"):
+                lease = events.subscribe_event("E_TEST", text)
+                if "invalid" not in text:
+                    assert (await events.raise_event_and_wait("E_TEST", [0]))[0].delivered
+                    way.hold()
+                events.raise_event("E_TEST", [1])
+                await until(lambda lease=lease: lease.subscriber.attempts)
+                way.release()
+                events.unsubscribe_event("E_TEST", text)
+            del lease
+            plugin = events.plugin("kafka")
+            await until(lambda: not plugin._clusters and not plugin._closing)
+
+        await once()
+        with no_garbage():
+            await once()
