@@ -12,13 +12,13 @@ from brokers.load import LIMIT_S, RATE
 from evframe_datagram import DatagramTransport
 from evframe_flatstore import FlatstoreTransport
 from evframe_stream import Options, StreamTransport
+from evframe_wire.framing import Splitter
 from numbered import assert_exactly, assert_in_order
 from stream_servers import StreamServer
 
 import evframe
 
 SECONDS, GONE_FROM, GONE_TO = 8, 3, 5
-decode = json.JSONDecoder().raw_decode
 
 
 class TcpPeer(StreamServer):
@@ -35,16 +35,10 @@ class TcpPeer(StreamServer):
         self.reset()
 
     async def serve(self, reader, writer):
-        text = ""
+        splitter = Splitter(1 << 20)
         while data := await reader.read(65536):
             await self.paused.wait()
-            text += data.decode()
-            while text:
-                try:
-                    message, end = decode(text)
-                except ValueError:
-                    break
-                text = text[end:]
+            for message in splitter.read(data):
                 self.numbers.append(message["params"]["n"])
                 if "id" in message:
                     writer.write(b'{"jsonrpc":"2.0","result":1,"id":%d}' % message["id"])

@@ -13,12 +13,23 @@ QUICK_END = Config(core=CoreOptions(drain_timeout_s=0.1))
 pytestmark = pytest.mark.timeout(120)
 
 
-async def test_subscribers_leave_no_garbage(kafka):
-    """A subscriber that has ended, whether its brokers were there or not, leaves nothing to the cyclic collector."""
-    topic = await make_topic(kafka, **{"max.message.bytes": "2000"})
+def interface():
     options = Options(connect_timeout_ms=500, delivery_timeout_ms=500)
     events = evframe.EventInterface(QUICK_END, plugins={"kafka": KafkaTransport(options)})
     events.register_event("E_TEST")
+    return events
+
+
+async def nothing_is_connected(events):
+    """Wait until the transport has no producer any more."""
+    plugin = events.plugin("kafka")
+    await until(lambda: not plugin._clusters and not plugin._closing)
+
+
+async def test_subscribers_leave_no_garbage(kafka):
+    """A subscriber that has ended, whether its brokers were there or not, leaves nothing to the cyclic collector."""
+    topic = await make_topic(kafka, **{"max.message.bytes": "2000"})
+    events = interface()
     async with events, FaultProxy(kafka.port) as silent:
         silent.hold()
         base = f"kafka:127.0.0.1:{kafka.port}/"
@@ -45,8 +56,7 @@ async def test_subscribers_leave_no_garbage(kafka):
                 await until(lambda lease=lease: lease.subscriber.attempts or not lease.subscriber.depth)
                 events.unsubscribe_event("E_TEST", text)
             del lease
-            plugin = events.plugin("kafka")
-            await until(lambda: not plugin._clusters and not plugin._closing)
+            await nothing_is_connected(events)
 
         await once()
         with no_garbage():
@@ -59,9 +69,7 @@ async def test_a_way_that_is_cut_leaves_no_garbage(kafka):
     if not hasattr(kafka, "proxy_port"):
         pytest.skip("the broker that is given has no listener behind a proxy")
     topic = await make_topic(kafka)
-    options = Options(connect_timeout_ms=500, delivery_timeout_ms=500)
-    events = evframe.EventInterface(QUICK_END, plugins={"kafka": KafkaTransport(options)})
-    events.register_event("E_TEST")
+    events = interface()
     async with events, FaultProxy(kafka.behind_proxy, kafka.proxy_port) as way:
 
         async def once():
@@ -75,8 +83,7 @@ async def test_a_way_that_is_cut_leaves_no_garbage(kafka):
                 way.release()
                 events.unsubscribe_event("E_TEST", text)
             del lease
-            plugin = events.plugin("kafka")
-            await until(lambda: not plugin._clusters and not plugin._closing)
+            await nothing_is_connected(events)
 
         await once()
         with no_garbage():
